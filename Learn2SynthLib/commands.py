@@ -1,0 +1,148 @@
+"""What each verb of the command line does. One function a verb; each returns an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .config import RunConfig, build_config
+from .console import Console, scores
+from .errors import InputError
+from .labels import load_table
+from .randomness import stream
+from .run import Run
+from .volume.checks import check_cohort
+from .volume.cohort import Cohort, build_cohort
+from .volume.population import population_findings
+from .volume.reports import format_reports
+
+DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+def train(options: argparse.Namespace) -> int:
+    """Checks everything, then trains; nothing is written before the checks have passed."""
+    from .learning.session import train_run
+    from .learning.trainer import check_needs
+    from .segmentation.device import choose_device
+
+    run = Run(options.run)
+    config = build_config(
+        options.preset or "quick-2d", options.assignments,
+        strategy=options.strategy, steps=options.steps, seed=options.seed, target=options.target, device=options.device,
+    )
+    choose_device(config.device)
+    cohort = build_cohort(
+        options.labels, _scans("--real", options.real), _scans("--validation", options.validation), options.unlabelled, options.labels_ids, options.real_ids
+    )
+    check_needs(config, cohort)
+    console = Console(options.json)
+    if run.in_use():
+        raise InputError(run.folder, f"is in use by {run.holder()}", remedy="stop that run first, or choose a new folder")
+    if not run.exists():
+        _refuse_bad_data(config, cohort, console)
+    last = train_run(config, cohort, run, console.show)
+    return DONE if last["event"] == "finished" else INTERRUPTED
+
+
+def _scans(option: str, groups: Sequence[Sequence[str]]) -> list[Any]:
+    """Each use of the option: one folder, or an image and its labels."""
+    for group in groups:
+        if len(group) > 2:
+            raise InputError(option, f"{len(group)} paths in a row", "a folder, or an image and its labels", f"repeat {option} for every scan")
+    return [group[0] if len(group) == 1 else tuple(group) for group in groups]
+
+
+def _refuse_bad_data(config: RunConfig, cohort: Cohort, console: Console) -> None:
+    target = load_table(config.target)
+    reports = check_cohort(cohort, target, console.checking)
+    findings = population_findings(reports)
+    console.report(format_reports(reports, findings), [report.to_json() for report in reports])
+    bad = [report for report in reports if not report.ok]
+    if bad:
+        first = next(finding.message for finding in bad[0].findings if finding.level == "error")
+        more = f" (and {len(bad) - 1} more, listed above)" if len(bad) > 1 else ""
+        raise InputError(f"{bad[0].role} '{bad[0].name}'", f"{first}{more}", remedy="mend or leave out what the check refuses")
+
+
+def segment(options: argparse.Namespace) -> int:
+    from .segmentation.segmenter import Segmenter, write_volumes_csv
+    from .volume.files import read_image, stem, write_label_map, write_probabilities
+
+    outputs = _outputs(options.images, options.output)
+    segmenter = Segmenter.load(options.model, options.device or "auto")
+    console, rows = Console(options.json), []
+    for image_path, output in zip(options.images, outputs):
+        with console.progress(f"segmenting {Path(image_path).name}") as progress:
+            result = segmenter.segment(read_image(image_path), options.flips, options.probabilities, progress)
+        write_label_map(result.labels, output)
+        if result.probabilities is not None:
+            write_probabilities(result.probabilities, result.labels.grid, output.with_name(f"{stem(output)}_probabilities.nii.gz"))
+        rows.append((image_path, result))
+        console.segmented(image_path, output, result.notes, result.volumes_mm3)
+    if options.volumes:
+        write_volumes_csv(Path(options.volumes), rows)
+    return DONE
+
+
+def _outputs(images: Sequence[str], output: str) -> list[Path]:
+    """One file for each image: `output` itself, or files in the folder that it names. Raises InputError when two collide."""
+    from .volume.files import stem, volume_suffix
+
+    if volume_suffix(output):
+        if len(images) > 1:
+            raise InputError("--output", f"one file for {len(images)} images", "a folder", "name a folder instead")
+        return [Path(output)]
+    paths = [Path(output) / f"{stem(image)}_dseg.nii.gz" for image in images]
+    twice = {path.name for path in paths if paths.count(path) > 1}
+    if twice:
+        raise InputError("--output", f"several images would be written to {', '.join(sorted(twice))}", remedy="segment them into different folders")
+    return paths
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    from .segmentation.evaluation import evaluate_paths
+
+    record = evaluate_paths(Path(options.prediction), Path(options.reference), options.prediction_ids, options.reference_ids)
+    print(json.dumps(record, indent=1) if options.json else scores(record))
+    return DONE
+
+
+def preview(options: argparse.Namespace) -> int:
+    from .model import Model
+    from .previewing import Recipe, make_previewer, write_previews
+    from .segmentation.segmenter import find_model
+
+    model = Model.read(find_model(options.model)) if options.model else None
+    if model and (options.preset or options.assignments):
+        raise InputError("--model", "together with --preset or --set", "one or the other", "a model brings its own configuration")
+    provenance = model.card["provenance"]["config"] if model else None
+    config = RunConfig.from_json(provenance, options.model) if provenance else build_config(options.preset or "quick-2d", options.assignments)
+    learned = model is not None and config.strategy == "learn2synth"
+    subjects = build_cohort(options.labels, labels_table=options.labels_ids).subjects
+    shown = subjects if options.draw else stream(options.seed, "preview subjects").sample(subjects, min(options.count, len(subjects)))
+    previewer = make_previewer(config, model, shown)
+    if options.draw:
+        recipes = [Recipe.read(Path(options.draw), previewer.examples)]
+    else:
+        recipes = [previewer.recipe(options.seed, index, learned) for index in range(options.count)]
+    written = write_previews(previewer, recipes, learned, Path(options.output))
+    print(f"{len(recipes)} synthetic images in {options.output}; look at {written[-1]}")
+    return DONE
+
+
+def inspect(options: argparse.Namespace) -> int:
+    from .story import tell
+
+    print(tell(options.model))
+    return DONE
+
+
+def demo(options: argparse.Namespace) -> int:
+    from .demo import run_demo
+
+    run_demo(Path(options.output), options.device or "auto")
+    return DONE

@@ -1,0 +1,212 @@
+"""The configuration of a run: every choice behind a trained model, complete, in one JSON file.
+
+Defaults live here, presets under Resources/Presets/ state only what differs, `--set KEY=VALUE` comes last.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import InputError, nearest
+from .resources import names, resource
+from .settings import describe, from_json, record_setting, setting, to_json
+
+STRATEGIES = ("supervised", "mixed", "randomised", "learn2synth")
+LEARNABLE = ("contrast_mean", "contrast_spread", "texture", "gamma", "bias", "blur_mm", "noise")
+
+
+def _interval(low: float, high: float, meaning: str, bounds: tuple[float, float], **more: Any) -> Any:
+    """A range from which a value is drawn uniformly; `bounds` limit both the setting and what may be learned."""
+    return setting((float(low), float(high)), meaning, low=bounds[0], high=bounds[1], sizes=(2,), interval=True, **more)
+
+
+@dataclass(frozen=True)
+class GridConfig:
+    """The voxels that the network sees, in RAS order."""
+
+    spacing_mm: tuple[float, ...] = setting((2.0, 2.0, 2.0), "voxel size along left-right, back-front, down-up", unit="mm", low=0.2, high=20, sizes=(3,))
+    shape: tuple[int, ...] = setting((80, 96), "voxels of one training window: 2 numbers for slices, 3 for volumes", low=8, high=512, sizes=(2, 3))
+
+
+@dataclass(frozen=True)
+class SynthesisConfig:
+    """The prior of the synthesis: what images are drawn before anything is learned (Billot et al. 2023, section 3)."""
+
+    flip: float = setting(0.5, "probability of a left/right flip, sided labels swapped", low=0, high=1)
+    rotation_degrees: tuple[float, ...] = _interval(-15, 15, "rotation about each axis", (-180, 180), unit="degrees")
+    scaling: tuple[float, ...] = _interval(0.85, 1.15, "scaling along each axis", (0.3, 3))
+    shear: tuple[float, ...] = _interval(-0.02, 0.02, "shear of each pair of axes", (-0.5, 0.5))
+    translation_mm: tuple[float, ...] = _interval(-8, 8, "shift along each axis", (-200, 200), unit="mm")
+    warp_mm: tuple[float, ...] = _interval(0, 3, "standard deviation of the stationary velocity at its control points", (0, 20), unit="mm")
+    warp_spacing_mm: float = setting(20.0, "distance of the control points of the velocity", unit="mm", low=4, high=200)
+    contrast_mean: tuple[float, ...] = _interval(0, 1, "mean intensity of each tissue class", (0, 1))
+    contrast_spread: tuple[float, ...] = _interval(0, 0.1, "standard deviation within each tissue class", (0, 0.3))
+    texture: tuple[float, ...] = _interval(0, 0.5, "part of that variance which is smooth over `texture_mm`", (0, 1))
+    texture_mm: float = setting(8.0, "distance over which texture varies", unit="mm", low=1, high=50)
+    dark_background: float = setting(0.9, "probability that what has no label is black", low=0, high=1)
+    skull_strip: float = setting(0.5, "probability that tissue outside the brain is removed", low=0, high=1)
+    gamma: tuple[float, ...] = _interval(-0.4, 0.4, "logarithm of the exponent applied to intensities", (-1.5, 1.5))
+    bias: tuple[float, ...] = _interval(0, 0.3, "standard deviation of the log bias field at each scale", (0, 1.5))
+    bias_spacing_mm: tuple[float, ...] = setting((160.0, 80.0, 40.0), "distances of the control points of the bias field, one per scale", unit="mm", low=8, high=500)
+    blur_mm: tuple[float, ...] = _interval(0, 3, "full width at half maximum of the point spread", (0, 12), unit="mm")
+    thick_slices: float = setting(0.25, "probability of thick slices in one direction", low=0, high=1)
+    slice_thickness_mm: tuple[float, ...] = _interval(3, 7, "thickness and distance of thick slices", (0.2, 20), unit="mm")
+    noise: tuple[float, ...] = _interval(0, 0.08, "standard deviation of the noise, image range being 1", (0, 0.5))
+    rician: float = setting(0.5, "probability that the noise is Rician, otherwise Gaussian", low=0, high=1)
+    crop: float = setting(0.1, "probability that the field of view cuts a part of the head off", low=0, high=1)
+    crop_fraction: tuple[float, ...] = _interval(0.05, 0.3, "part of the window that is then cut off at one side", (0, 0.9))
+    fluid_mm: float = setting(8.0, "unlabelled gaps of the brain up to this width count as cerebrospinal fluid; 0: none", unit="mm", low=0, high=50)
+    real_label_maps: bool = setting(True, "the label maps of the real scans join the synthesis pool (their images never train the network of learn2synth)")
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The segmentation network."""
+
+    name: str = setting("unet", "architecture", choices=("unet",))
+    features: tuple[int, ...] = setting((16, 32, 64, 128), "channels at each resolution, finest first", low=1, high=1024, sizes=tuple(range(1, 8)))
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """How the segmentation network is updated."""
+
+    name: str = setting("adam", "update rule", choices=("adam", "sgd"))
+    lr: float = setting(2e-3, "learning rate", low=0)
+    momentum: float = setting(0.9, "momentum of sgd", low=0, high=0.999)
+    schedule: str = setting("cosine", "learning rate over the run", choices=("cosine", "constant"))
+
+
+@dataclass(frozen=True)
+class SupervisedConfig:
+    """Training on the annotated real scans alone."""
+
+    augmentation: bool = setting(True, "deform and corrupt the real scans by the synthesis prior's own stages")
+
+
+@dataclass(frozen=True)
+class MixedConfig:
+    """Real and randomised images in every batch."""
+
+    share: float = setting(0.5, "part of each batch that is real", low=0, high=1)
+
+
+@dataclass(frozen=True)
+class RandomisedConfig:
+    """Synthetic images from the prior alone (SynthSeg); it has no settings of its own."""
+
+
+@dataclass(frozen=True)
+class Learn2SynthConfig:
+    """Synthetic images from the prior and from a synthesis that real scans teach (Hu et al. 2025)."""
+
+    enhancement: str = setting("parametric", "what is learned: the synthesis parameters, a network behind them, or both", choices=("parametric", "network", "both"))
+    learn: tuple[str, ...] = setting(LEARNABLE, "which synthesis parameters are learned; the others keep their prior", choices=LEARNABLE)
+    fixed: tuple[str, ...] = setting((), "which of them are learned as one value instead of a range", choices=LEARNABLE)
+    share: float = setting(0.5, "part of each batch drawn from the wide prior, which keeps the network contrast-agnostic", low=0, high=0.95)
+    hypergradient: str = setting("one_sided", "exact, or the cheaper finite differences", choices=("exact", "one_sided", "central"))
+    epsilon: float = setting(1e-3, "length of the finite-difference step", low=1e-8, high=0.1)
+    every: int = setting(2, "steps of the network for each step of the synthesis", low=1)
+    lr: float = setting(2e-2, "learning rate of the synthesis parameters, each measured in the width of its bounds", low=0)
+    network_lr: float = setting(1e-3, "learning rate of the enhancement network", low=0)
+    network_features: tuple[int, ...] = setting((8, 16, 32), "channels of the enhancement network, finest first", low=1, high=512, sizes=tuple(range(1, 7)))
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides a run, but for its data (the cohort) and the place it runs on."""
+
+    steps: int = setting(1500, "training steps", low=1)
+    seed: int = setting(0, "seed of every random choice", low=0, high=2**31 - 1)
+    ndim: int = setting(2, "2: axial slices; 3: volumes", choices=(2, 3))
+    batch_size: int = setting(8, "images of one step", low=1, high=4096)
+    device: str = setting("auto", "auto, cpu, cuda, cuda:N or mps")
+    strategy: str = setting("learn2synth", "how the network is trained", choices=STRATEGIES)
+    target: str = setting("brain", "label table that the network predicts: a name or a JSON file")
+    validate_every: int = setting(250, "steps between validations", low=1)
+    preview_every: int = setting(250, "steps between previews", low=1)
+    checkpoint_every: int = setting(100, "steps between checkpoints", low=1)
+    patience: int = setting(10, "validations without gain after which the run advises to stop (it does not stop by itself)", low=1)
+    grid: GridConfig = record_setting(GridConfig)
+    synthesis: SynthesisConfig = record_setting(SynthesisConfig)
+    network: NetworkConfig = record_setting(NetworkConfig)
+    optimiser: OptimiserConfig = record_setting(OptimiserConfig)
+    supervised: SupervisedConfig = record_setting(SupervisedConfig)
+    mixed: MixedConfig = record_setting(MixedConfig)
+    randomised: RandomisedConfig = record_setting(RandomisedConfig)
+    learn2synth: Learn2SynthConfig = record_setting(Learn2SynthConfig)
+
+    def __post_init__(self) -> None:
+        if len(self.grid.shape) != self.ndim:
+            raise InputError("grid.shape", f"{list(self.grid.shape)} with ndim {self.ndim}", f"{self.ndim} numbers", "set both, or use a preset")
+        divisor = 2 ** (len(self.network.features) - 1)
+        if any(size % divisor for size in self.grid.shape):
+            raise InputError("grid.shape", f"{list(self.grid.shape)}", f"multiples of {divisor} with {len(self.network.features)} entries in network.features")
+
+    def to_json(self) -> dict[str, Any]:
+        return to_json(self)
+
+    @classmethod
+    def from_json(cls, values: Any, where: object) -> RunConfig:
+        return from_json(cls, values, str(where))
+
+
+def build_config(preset: str = "quick-2d", assignments: Iterable[str] = (), **overrides: Any) -> RunConfig:
+    """A configuration: defaults, then a preset (name or JSON file), then `overrides` of top-level keys, then KEY=VALUE texts."""
+    values = read_preset(preset)
+    for key, value in overrides.items():
+        if value is not None:
+            values[key] = value
+    for assignment in assignments:
+        _assign(values, assignment)
+    return RunConfig.from_json(values, "configuration")
+
+
+def read_preset(name_or_path: str) -> dict[str, Any]:
+    """The settings of a preset by name, or of a JSON file (a run's config.json will do)."""
+    known = names("Presets", ".json")
+    path = resource("Presets", f"{name_or_path}.json") if name_or_path in known else Path(name_or_path)
+    if not path.is_file():
+        raise InputError("--preset", f"'{name_or_path}' is neither a preset nor a file", ", ".join(known), nearest(name_or_path, known))
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(path, f"cannot be read as JSON ({error})") from error
+    from_json(RunConfig, values, str(path))
+    return values
+
+
+def explain_settings() -> str:
+    """One line per setting: key, default, meaning."""
+    rows = [(key, json.dumps(default), meaning) for key, default, meaning in describe(RunConfig)]
+    width = max(len(key) for key, _, _ in rows)
+    return "\n".join(f"  {key:<{width}}  {default}  {meaning}" for key, default, meaning in rows)
+
+
+def _assign(values: dict[str, Any], assignment: str) -> None:
+    """Puts the text KEY=VALUE into nested `values`; VALUE is JSON, or a bare word, or words separated by commas."""
+    key, separator, text = assignment.partition("=")
+    if not separator or not key:
+        raise InputError("--set", f"'{assignment}'", "KEY=VALUE, for example optimiser.lr=1e-3")
+    *parents, last = key.split(".")
+    _check_key(key)
+    for parent in parents:
+        values = values.setdefault(parent, {})
+    values[last] = _parse(text)
+
+
+def _check_key(key: str) -> None:
+    known = [name for name, _, _ in describe(RunConfig)]
+    if key not in known:
+        raise InputError("--set", f"unknown key '{key}'", remedy=nearest(key, known))
+
+
+def _parse(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return [_parse(part) for part in text.split(",")] if "," in text else text

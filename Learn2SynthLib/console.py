@@ -1,0 +1,122 @@
+"""What the user sees on the terminal: a progress bar on stderr, results on stdout, or JSON lines for other programs."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+Event = Mapping[str, Any]
+
+
+class Console:
+    """Shows a training or a segmentation; with `as_json` only JSON lines go to stdout."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+        self.bar: tqdm | None = None
+
+    def show(self, event: Event) -> None:
+        """One event of a training."""
+        if self.as_json:
+            print(json.dumps(event, ensure_ascii=False), flush=True)
+            return
+        handler = getattr(self, f"_{event['event']}", None)
+        if handler:
+            handler(event)
+
+    def _loading(self, event: Event) -> None:
+        self._say(f"reading {event['subjects']} subjects onto the model's grid ...")
+
+    def _started(self, event: Event) -> None:
+        resumed = f", resumed at step {event['step']}" if event["step"] else ""
+        self._say(f"training {event['strategy']} on {event['device']}: {event['parameters']:,} weights, {event['steps']} steps{resumed}")
+        self._say(f"validation: {event['note']}")
+        self.bar = tqdm(total=event["steps"], initial=event["step"], unit="step", file=sys.stderr, dynamic_ncols=True)
+
+    def _step(self, event: Event) -> None:
+        if self.bar is not None:
+            losses = {name: f"{event[name]:.3f}" for name in ("loss", "synthetic_loss", "real_loss") if name in event}
+            self.bar.set_postfix(losses, refresh=False)
+            self.bar.update(event["step"] - self.bar.n)
+
+    def _validated(self, event: Event) -> None:
+        self._say(f"step {event['step']}: mean Dice {event['dice']['mean']:.3f} (best {event['best']:.3f})")
+        if "advice" in event:
+            self._say(event["advice"])
+
+    def _finished(self, event: Event) -> None:
+        self._close()
+        score = f"; best mean Dice {event['best']:.3f}, {event['note']}" if "best" in event else ""
+        self._say(f"finished after {event['seconds']:.0f} s: {event['model']}{score}")
+
+    def _stopped(self, event: Event) -> None:
+        self._close()
+        self._say(f"stopped at step {event['step']}; the same command resumes it; {event['model']} can be used")
+
+    def _failed(self, event: Event) -> None:
+        self._close()
+        self._say(f"failed: {event['error']}: {event['message']}; {event['advice']}")
+
+    def _close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+    def _say(self, text: str) -> None:
+        tqdm.write(text, file=sys.stderr)
+
+    def report(self, table: str, records: list[dict[str, Any]]) -> None:
+        """The check of the data."""
+        if self.as_json:
+            print(json.dumps({"event": "checked", "subjects": records}, ensure_ascii=False), flush=True)
+        else:
+            self._close()
+            self._say(table)
+
+    def checking(self, done: int, count: int) -> None:
+        if self.as_json:
+            return
+        if self.bar is None:
+            self.bar = tqdm(total=count, desc="checking the data", unit="subject", file=sys.stderr, dynamic_ncols=True, leave=False)
+        self.bar.update(done - self.bar.n)
+
+    @contextmanager
+    def progress(self, what: str) -> Iterator[Callable[[int, int], None]]:
+        """A bar for one piece of work that tells (done, all)."""
+        with tqdm(desc=what, file=sys.stderr, disable=self.as_json, leave=False, dynamic_ncols=True) as bar:
+
+            def tell(done: int, count: int) -> None:
+                bar.total = count
+                bar.update(done - bar.n)
+
+            yield tell
+
+    def segmented(self, image: str, output: Path, notes: list[str], volumes_mm3: Mapping[str, float]) -> None:
+        if self.as_json:
+            record = {"event": "segmented", "image": image, "output": str(output), "notes": notes, "volumes_mm3": volumes_mm3}
+            print(json.dumps(record, ensure_ascii=False), flush=True)
+            return
+        for note in notes:
+            self._say(note)
+        print(f"{image} -> {output}")
+
+
+def scores(record: Mapping[str, Any]) -> str:
+    """The result of an evaluation as a table, one line per structure."""
+    columns = ("dice", "hd95_mm", "volume_difference_mm3")
+    rows = [["structure", "Dice", "HD95 mm", "volume difference mm3"]]
+    for name in record["dice"]:
+        rows.append([name, *(_figure(record[column].get(name), digits) for column, digits in zip(columns, (3, 2, 0)))])
+    widths = [max(len(row[k]) for row in rows) for k in range(4)]
+    return "\n".join("  ".join([row[0].ljust(widths[0]), *(text.rjust(width) for text, width in zip(row[1:], widths[1:]))]) for row in rows)
+
+
+def _figure(value: float | None, digits: int) -> str:
+    return "-" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"

@@ -1,0 +1,46 @@
+"""From a training to a model bundle: the weights and their story."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import safetensors.torch
+
+from .. import __version__
+from ..model import SCHEMA, SYNTHESIS, Model
+from ..settings import to_json
+from ..synthesis.intensity import HIGH, LOW
+from .strategy import Strategy
+
+CITATION = "Hu X, Zeng X, Puonti O, Iglesias JE, Fischl B, Balbastre Y. Learn2Synth: learning optimal data synthesis using hypergradients for brain image segmentation. ICCV 2025."
+
+
+def make_model(strategy: Strategy, cohort: dict[str, Any], validation: dict[str, Any] | None, step: int) -> Model:
+    """The bundle of the strategy's network as it is now; `validation`: its last `validated` event, if there was one."""
+    task, config = strategy.task, strategy.task.config
+    tensors = task.network.state_dict() | {f"{SYNTHESIS}{name}": tensor for name, tensor in strategy.synthesis_state().items()}
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    card = {
+        "schema": SCHEMA,
+        "name": f"{config.strategy} {config.ndim}D",
+        "ndim": config.ndim,
+        "network": to_json(config.network),
+        "labels": task.target.to_json(),
+        "spacing_mm": list(config.grid.spacing_mm),
+        "orientation": "RAS",
+        "shape": list(config.grid.shape),
+        "intensity": {"rule": "percentiles", "low": LOW, "high": HIGH},
+        "validation": validation,
+        "tissue_classes": list(task.synthesizer.classes.names),
+        "learned": {name: {"learned": value, "prior": strategy.prior().get(name)} for name, value in strategy.learned().items()},
+        "provenance": {"learn2synth": __version__, "step": step, "config": config.to_json(), "data": _data(cohort)},
+        "licence": "that of the training data",
+        "citation": CITATION,
+    }
+    return Model(card, safetensors.torch.save(weights))
+
+
+def _data(cohort: dict[str, Any]) -> list[dict[str, Any]]:
+    """What was trained on, by name and checksum: a model that is passed on carries no paths of the machine it was made on."""
+    subjects = cohort.get("subjects", [])
+    return [subject | {kind: subject[kind]["sha256"] for kind in ("image", "labels") if subject.get(kind)} for subject in subjects]

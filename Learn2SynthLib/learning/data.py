@@ -1,0 +1,210 @@
+"""Training data: subjects brought onto the model's grid, and windows cut from them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.ndimage import distance_transform_edt
+from torch import Tensor
+
+from ..config import RunConfig
+from ..errors import InputError
+from ..labels import LabelTable, load_table
+from ..synthesis.classes import TissueClasses
+from ..synthesis.intensity import normalise
+from ..synthesis.synthesizer import Maps
+from ..volume.cohort import Subject
+from ..volume.files import read_image, read_label_map
+from ..volume.geometry import model_grid, resample_image, resample_labels
+from ..volume.image import Grid, LabelMap
+from ..volume.relabel import relabel
+
+_BALANCED = 0.5  # part of the windows that is cut about a structure
+_ANCHORS = 256  # voxels remembered of each structure
+_READERS = 2  # files read at a time; unpacking runs outside Python's lock
+
+
+@dataclass(frozen=True)
+class Example:
+    """One subject on the model's grid: tissue classes and target labels (X, Y, Z) uint8, image (X, Y, Z) float32 in [0, 1] or None.
+
+    box: for each axis the first and last voxel (exclusive) that holds a target structure. anchors: for each structure that
+    occurs some of its voxels, (n, 3).
+    """
+
+    name: str
+    classes: Tensor
+    target: Tensor
+    image: Tensor | None
+    grid: Grid
+    box: tuple[tuple[int, int], ...]
+    anchors: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What subjects are turned into: the model's spacing, the target table, the tissue classes, the widest gap taken for fluid."""
+
+    spacing_mm: tuple[float, ...]
+    target: LabelTable
+    classes: TissueClasses
+    fluid_mm: float
+
+    def example(self, subject: Subject) -> Example:
+        """Reads and resamples one annotated subject. Raises InputError."""
+        labels = _on_model_grid(subject, self.spacing_mm)
+        table = load_table(subject.table)
+        unknown = table.unknown(labels.data.unique().tolist())
+        if unknown:
+            raise InputError(subject.labels, f"labels {unknown} are not in the table '{table.name}'", remedy="name the right table with --labels-ids or --real-ids")
+        target = self.target_of(labels, table)
+        if not target.any():
+            raise InputError(subject.labels, f"none of its labels stands for a structure of '{self.target.name}'", remedy="choose another --target or table of ids")
+        classes = fill_gaps(relabel(labels.data, self.classes.mapping_from(table)).to(torch.uint8), self.classes, labels.grid.spacing_mm, self.fluid_mm)
+        return Example(subject.name, classes, target, self._image(subject, labels.grid), labels.grid, bounding_box(target), anchors(target))
+
+    def target_of(self, labels: LabelMap, table: LabelTable) -> Tensor:
+        """Row of the target table for every voxel, uint8."""
+        row = {label.value: index for index, label in enumerate(self.target.labels)}
+        mapping = {value: row[to] for value, to in table.mapping_to(self.target).items()}
+        return relabel(labels.data, mapping).to(torch.uint8)
+
+    def _image(self, subject: Subject, grid: Grid) -> Tensor | None:
+        if subject.image is None:
+            return None
+        image = resample_image(read_image(subject.image), grid)
+        return normalise(image.data[None, None])[0, 0]
+
+
+def load_examples(subjects: Sequence[Subject], preparation: Preparation, progress: Callable[[], None] = lambda: None) -> list[Example]:
+    """Every subject's example, in order."""
+    examples = []
+    with ThreadPoolExecutor(_READERS) as readers:
+        for example in readers.map(preparation.example, subjects):
+            examples.append(example)
+            progress()
+    return examples
+
+
+def tissue_classes(tables: Iterable[str]) -> TissueClasses:
+    """All classes that label maps in these tables may hold."""
+    return TissueClasses.of((table, table.values) for table in (load_table(name) for name in sorted(set(tables))))
+
+
+def fill_gaps(classes: Tensor, tissue: TissueClasses, spacing_mm: Sequence[float], width_mm: float) -> Tensor:
+    """Unlabelled voxels in gaps of the brain up to `width_mm` become fluid: manual labels often leave the sulci out.
+
+    A morphological closing of the labelled brain, by distances in mm.
+    """
+    brain = ~torch.isin(classes, torch.tensor(tissue.outside, dtype=classes.dtype))
+    if width_mm <= 0 or not brain.any():
+        return classes
+    region = tuple(slice(max(0, low - round(width_mm)), high + round(width_mm)) for low, high in bounding_box(brain))
+    near = distance_transform_edt(~brain[region].numpy(), sampling=spacing_mm) <= width_mm / 2
+    closed = distance_transform_edt(near, sampling=spacing_mm) > width_mm / 2
+    filled = classes.clone()
+    filled[region][torch.from_numpy(closed) & (classes[region] == 0)] = tissue.fluid
+    return filled
+
+
+def bounding_box(mask: Tensor) -> tuple[tuple[int, int], ...]:
+    """For each axis the first and one past the last index at which `mask` (any shape, not empty) is not 0."""
+    box = []
+    for axis in range(mask.ndim):
+        filled = mask.movedim(axis, 0).flatten(1).any(1).nonzero()
+        box.append((int(filled[0]), int(filled[-1]) + 1))
+    return tuple(box)
+
+
+def anchors(target: Tensor) -> tuple[Tensor, ...]:
+    """Voxels (n, 3) of each structure, evenly picked from all that it has."""
+    found = []
+    for row in target[target > 0].unique().tolist():
+        voxels = (target == row).nonzero()
+        found.append(voxels[:: max(1, len(voxels) // _ANCHORS)].short())
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a window is cut: which of the examples, the window's centre in voxels, and for slices the slice."""
+
+    example: int
+    centre: tuple[int, ...]
+    level: int = 0
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """How windows are cut: their size with margin, and the size of the image that they serve (2 or 3 numbers each)."""
+
+    source_shape: tuple[int, ...]
+    shape: tuple[int, ...]
+
+    def place(self, examples: Sequence[Example], rng: random.Random) -> Place:
+        """A window of an example that the generator chooses: anywhere, or about a structure, all structures alike.
+
+        Without the latter most slices hold cortex and white matter only, and small structures are learned late.
+        """
+        index = rng.randrange(len(examples))
+        example = examples[index]
+        voxels = rng.choice(example.anchors)
+        about = voxels[rng.randrange(len(voxels))].tolist()
+        anywhere = [rng.randrange(*ends) for ends in example.box]
+        x, y, z = about if rng.random() < _BALANCED else anywhere
+        centre = tuple(_centre(ends, size, at) for ends, size, at in zip(example.box, self.shape, (x, y, z)))
+        return Place(index, centre, z if len(self.shape) == 2 else 0)
+
+    def maps(self, examples: Sequence[Example], places: Sequence[Place], device: torch.device) -> Maps:
+        """Classes and targets (B, *source_shape) at the given places."""
+        return Maps(*(self._cut(part, examples, places, device) for part in ("classes", "target")))
+
+    def real(self, examples: Sequence[Example], places: Sequence[Place], device: torch.device) -> tuple[Tensor, Tensor]:
+        """Images (B, *source_shape) and targets at the given places."""
+        return self._cut("image", examples, places, device), self._cut("target", examples, places, device)
+
+    def _cut(self, part: str, examples: Sequence[Example], places: Sequence[Place], device: torch.device) -> Tensor:
+        windows = []
+        for place in places:
+            volume = getattr(examples[place.example], part)
+            windows.append(cut(volume[:, :, place.level] if len(self.shape) == 2 else volume, place.centre, self.source_shape))
+        return torch.stack(windows).to(device)
+
+
+def _centre(box: tuple[int, int], size: int, at: int) -> int:
+    """Centre of a window along one axis: the middle of the structures, or, when they do not fit, near `at`."""
+    low, high = box
+    middle, slack = (low + high) / 2, max(0, high - low - size) / 2
+    return round(min(max(at, middle - slack), middle + slack))
+
+
+def cut(volume: Tensor, centre: Sequence[int], size: Sequence[int]) -> Tensor:
+    """The window of `size` about `centre`; zero where it leaves the volume."""
+    starts = [c - s // 2 for c, s in zip(centre, size)]
+    inside = tuple(slice(max(0, a), max(0, min(n, a + s))) for a, s, n in zip(starts, size, volume.shape))
+    padding = [(max(0, -a), max(0, a + s - max(n, 0)) if a + s > n else 0) for a, s, n in zip(starts, size, volume.shape)]
+    flat = [p for pair in reversed(padding) for p in pair]
+    return F.pad(volume[inside], flat)
+
+
+def _on_model_grid(subject: Subject, spacing_mm: Sequence[float]) -> LabelMap:
+    assert subject.labels is not None, "only annotated subjects are examples"
+    labels = read_label_map(subject.labels, subject.table)
+    x, y, z = spacing_mm
+    return resample_labels(labels, model_grid(labels.grid, (x, y, z)))
+
+
+def preparation_for(config: RunConfig, tables: Iterable[str]) -> Preparation:
+    """The preparation that a configuration asks for, for subjects labelled in `tables`."""
+    return Preparation(config.grid.spacing_mm, load_table(config.target), tissue_classes(tables), config.synthesis.fluid_mm)
+
+
+def volumes_cm3(example: Example, count: int) -> np.ndarray:
+    """Volume of each of the `count` target labels in cubic centimetres."""
+    return torch.bincount(example.target.flatten().long(), minlength=count).numpy() * example.grid.voxel_mm3 / 1000

@@ -1,0 +1,147 @@
+"""Learn2Synth: the synthesis learns from real scans, the network from the synthesis (Hu et al. 2025).
+
+Part of each batch is drawn from the wide prior, so that the network stays useful on other contrasts; the rest comes from the
+learned synthesis, and only that part carries the hypergradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from ..segmentation.losses import segmentation_loss
+from .hypergradient import METHODS, Weights, through_update
+from .strategy import Strategy, Task
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images and targets of one step: from the learned ranges (`images` with their graph), and from the prior (`wide`, may be empty)."""
+
+    images: Tensor
+    target: Tensor
+    wide_images: Tensor
+    wide_target: Tensor
+
+    @property
+    def part(self) -> float:
+        """Part of the batch that comes from the learned ranges."""
+        return len(self.images) / (len(self.images) + len(self.wide_images))
+
+
+class Learn2Synth(Strategy):
+    needs = ("label_map", "real")
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.settings = task.config.learn2synth
+        self.teacher = _teacher(task)
+        self.rates = [group["lr"] for group in self.teacher.param_groups]
+
+    def step(self, index: int, progress: float) -> dict[str, float]:
+        teach = index % self.settings.every == 0
+        batch = self._batch(index, teach)
+        if teach:
+            return self._teach(index, progress, batch)
+        return {"synthetic_loss": self._follow(batch)}
+
+    def _follow(self, batch: Batch) -> float:
+        """One plain step of the network; returns the loss before it."""
+        loss = batch.part * segmentation_loss(self.task.network(batch.images), batch.target) + self._wide_loss(batch)
+        self.task.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.task.optimiser.step()
+        return float(loss.detach())
+
+    def _teach(self, index: int, progress: float, batch: Batch) -> dict[str, float]:
+        """One step of the network, then one of the synthesis by the loss of the stepped network on real scans."""
+        weights, network = self._weights(), self.task.network
+
+        def loss(w: Weights, images: Tensor) -> Tensor:
+            return batch.part * segmentation_loss(functional_call(network, w, images), batch.target)
+
+        learned = METHODS[self.settings.hypergradient](loss, weights, batch.images.detach(), self.settings.epsilon)
+        wide_loss = self._wide_loss(batch)
+        gradient = _plus(learned.gradient, wide_loss, network)
+        self._update(gradient)
+        real_loss, v = self._real_gradient(index)
+        self._update_synthesis(batch.images, learned.pullback(through_update(self.task.optimiser, gradient, v)), progress)
+        return {"synthetic_loss": float(learned.loss) + float(wide_loss.detach()), "real_loss": real_loss}
+
+    def _batch(self, index: int, teach: bool) -> Batch:
+        size = self.task.config.batch_size
+        wide = min(size - 1, round(self.settings.share * size))
+        maps, draws = self.task.synthetic(index, [k >= wide for k in range(size)])
+        with torch.set_grad_enabled(teach):
+            images, target = self.task.synthesizer.render(maps[wide:], draws[wide:])
+        if not wide:
+            return Batch(images, target, images[:0].detach(), target[:0])
+        with torch.no_grad():
+            return Batch(images, target, *self.task.synthesizer.render(maps[:wide], draws[:wide]))
+
+    def _wide_loss(self, batch: Batch) -> Tensor:
+        if not len(batch.wide_images):
+            return torch.zeros((), device=batch.images.device)
+        return (1 - batch.part) * segmentation_loss(self.task.network(batch.wide_images), batch.wide_target)
+
+    def _weights(self) -> Weights:
+        """A copy: the optimiser changes the weights in place while the pullback still needs them as they were."""
+        return {name: weight.detach().clone() for name, weight in self.task.network.named_parameters()}
+
+    def _update(self, gradient: Weights) -> None:
+        for name, weight in self.task.network.named_parameters():
+            weight.grad = gradient[name]
+        self.task.optimiser.step()
+
+    def _real_gradient(self, index: int) -> tuple[float, Weights]:
+        """Loss on real scans and its gradient; it steers the synthesis and never reaches the network's optimiser."""
+        images, target = self.task.real_batch(index, self.task.config.batch_size, acquire=False)
+        loss = segmentation_loss(self.task.network(images), target)
+        weights = dict(self.task.network.named_parameters())
+        return float(loss.detach()), dict(zip(weights, torch.autograd.grad(loss, list(weights.values()))))
+
+    def _update_synthesis(self, images: Tensor, cotangent: Tensor, progress: float) -> None:
+        self.teacher.zero_grad(set_to_none=True)
+        images.backward(cotangent)
+        for group, rate in zip(self.teacher.param_groups, self.rates):
+            group["lr"] = rate * (1 - progress)
+        self.teacher.step()
+        self.task.synthesizer.ranges.project()
+
+    def learned(self) -> dict[str, float]:
+        return self.task.synthesizer.ranges.summary()
+
+    def prior(self) -> dict[str, float]:
+        return self.task.synthesizer.ranges.prior_summary()
+
+    def synthesis_state(self) -> dict[str, Tensor]:
+        return self.task.synthesizer.state_dict()
+
+    def state(self) -> dict[str, Any]:
+        return {"synthesizer": self.synthesis_state(), "teacher": self.teacher.state_dict()}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        self.task.synthesizer.load_state_dict(state["synthesizer"])
+        self.teacher.load_state_dict(state["teacher"])
+
+
+def _teacher(task: Task) -> torch.optim.Optimizer:
+    """The optimiser of the synthesis: its ranges and its enhancement network, each at its own rate."""
+    settings, synthesizer = task.config.learn2synth, task.synthesizer
+    groups: list[dict[str, Any]] = [{"params": list(synthesizer.ranges.parameters()), "lr": settings.lr}]
+    if synthesizer.enhancement is not None:
+        groups.append({"params": list(synthesizer.enhancement.parameters()), "lr": settings.network_lr})
+    return torch.optim.Adam([group for group in groups if group["params"]], betas=(0.9, 0.99))
+
+
+def _plus(gradient: Weights, loss: Tensor, network: torch.nn.Module) -> Weights:
+    """`gradient` and that of a further loss."""
+    if not loss.requires_grad:
+        return gradient
+    more = torch.autograd.grad(loss, list(network.parameters()))
+    return {name: g + m for (name, g), m in zip(gradient.items(), more)}

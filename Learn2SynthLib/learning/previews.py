@@ -1,0 +1,71 @@
+"""Previews: the same draws at every step, so that what changes between two previews is what was learned."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..randomness import stream
+from ..synthesis.sampling import SynthesisDraw
+from ..synthesis.synthesizer import Maps
+from ..volume.files import write_image, write_label_map
+from ..volume.image import Grid, Image, LabelMap
+from .data import Example
+from .strategy import Strategy, Task
+from .validation import segment_example
+
+_SLICES = 6
+
+
+def write_preview(strategy: Strategy, example: Example | None, folder: Path, step: int) -> dict[str, str]:
+    """Writes volumes of one moment of the training and returns {what: file name in `folder`}.
+
+    labels: the target; prior, learned: the same draws before and after the learned part; real, prediction: a validation scan.
+    """
+    task = strategy.task
+    volumes: dict[str, Image | LabelMap] = {}
+    if task.label_maps:
+        volumes |= _synthetic(task)
+    if example is not None and example.image is not None:
+        values = torch.tensor(task.target.values)
+        volumes["real"] = Image(example.image, example.grid)
+        volumes["prediction"] = LabelMap(values[segment_example(task, example)].int(), example.grid, task.target.name)
+    folder.mkdir(exist_ok=True)
+    paths = {}
+    for what, volume in volumes.items():
+        paths[what] = f"step_{step:06d}_{what}.nii.gz"
+        (write_image if isinstance(volume, Image) else write_label_map)(volume, folder / paths[what])  # type: ignore[operator]
+    return paths
+
+
+@torch.no_grad()
+def _synthetic(task: Task) -> dict[str, Image | LabelMap]:
+    """Slices side by side along the third axis, or one volume."""
+    maps, draws = preview_draws(task)
+    before, target = task.synthesizer.render(maps, draws)
+    after, _ = task.synthesizer.render(maps, [replace(draw, learned=True) for draw in draws])
+    spacing = task.config.grid.spacing_mm
+    affine = torch.diag(torch.tensor([*spacing, 1.0], dtype=torch.float64)).numpy()
+    grid = Grid(tuple(_volume(target).shape), affine)  # type: ignore[arg-type]
+    values = torch.tensor(task.target.values)
+    return {
+        "labels": LabelMap(values[_volume(target).cpu()].int(), grid, task.target.name),
+        "prior": Image(_volume(before[:, 0]).cpu().float(), grid),
+        "learned": Image(_volume(after[:, 0]).cpu().float(), grid),
+    }
+
+
+def preview_draws(task: Task, purpose: str = "preview") -> tuple[Maps, list[SynthesisDraw]]:
+    """The windows and draws of every preview of this run."""
+    count = _SLICES if task.config.ndim == 2 else 1
+    rngs = [stream(task.config.seed, purpose, k) for k in range(count)]
+    maps = task.cutting.maps(task.label_maps, [task.cutting.place(task.label_maps, rng) for rng in rngs], task.device)
+    return maps, [task.synthesizer.draw(rng) for rng in rngs]
+
+
+def _volume(batch: Tensor) -> Tensor:
+    """(B, X, Y) -> (X, Y, B); (1, X, Y, Z) -> (X, Y, Z)."""
+    return batch.movedim(0, -1) if batch.ndim == 3 else batch[0]

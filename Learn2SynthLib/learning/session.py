@@ -1,0 +1,65 @@
+"""One training session: holds the run, follows the trainer, turns signals into a stop without loss."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ..config import RunConfig
+from ..errors import InputError
+from ..run import Run
+from ..volume.cohort import Cohort
+from .trainer import Trainer
+
+Event = dict[str, Any]
+
+
+def train_run(config: RunConfig, cohort: Cohort, run: Run, show: Callable[[Event], None]) -> Event:
+    """Trains or resumes `run`, showing every event; returns the last one (`finished` or `stopped`).
+
+    What goes wrong is logged as a `failed` event, with advice, and raised again.
+    """
+    event: Event = {}
+    with run.locked():
+        run.prepare(config.to_json(), cohort.to_json())
+        run.clear_stop()
+        with _stopping(run):
+            try:
+                for event in Trainer(config, cohort, run).events():
+                    show(event)
+            except Exception as error:
+                show(run.append("failed", error=type(error).__name__, message=str(error), advice=_advice(error)))
+                raise
+    return event
+
+
+@contextmanager
+def _stopping(run: Run) -> Iterator[None]:
+    """Ctrl-C and a polite kill ask for a stop after the current step; a second Ctrl-C ends at once, at the last checkpoint."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def request(number: int, frame: object) -> None:
+        if run.stop_requested():
+            raise KeyboardInterrupt
+        run.request_stop()
+
+    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _advice(error: Exception) -> str:
+    if isinstance(error, InputError):
+        return error.remedy
+    text = f"{type(error).__name__} {error}".lower()
+    if "out of memory" in text or isinstance(error, MemoryError):
+        return "use a smaller batch_size or grid.shape, or --preset low-memory"
+    return "the run can be resumed from its last checkpoint with the same command"

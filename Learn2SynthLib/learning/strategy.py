@@ -1,0 +1,98 @@
+"""Strategies: what one training step does. One file each; the loop knows none of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ..config import RunConfig
+from ..labels import LabelTable
+from ..randomness import stream
+from ..segmentation.losses import segmentation_loss
+from ..synthesis.sampling import SynthesisDraw
+from ..synthesis.synthesizer import Maps, Synthesizer
+from .data import Cutting, Example
+
+
+@dataclass
+class Task:
+    """What every strategy works with: the configuration, the target table, the network with its optimiser, the synthesizer, the examples.
+
+    label_maps: the synthesis pool. real: the annotated scans that a strategy may learn from.
+    """
+
+    config: RunConfig
+    target: LabelTable
+    network: nn.Module
+    optimiser: torch.optim.Optimizer
+    synthesizer: Synthesizer
+    label_maps: Sequence[Example]
+    real: Sequence[Example]
+    device: torch.device
+
+    @property
+    def cutting(self) -> Cutting:
+        return Cutting(self.synthesizer.source_shape, self.synthesizer.window.shape)
+
+    def synthetic(self, step: int, learned: Sequence[bool], purpose: str = "synthetic") -> tuple[Maps, list[SynthesisDraw]]:
+        """Label-map windows and draws of one step; entry k of `learned` chooses the range of image k."""
+        rngs = [stream(self.config.seed, purpose, step * len(learned) + k) for k in range(len(learned))]
+        maps = self.cutting.maps(self.label_maps, [self.cutting.place(self.label_maps, rng) for rng in rngs], self.device)
+        return maps, [self.synthesizer.draw(rng, flag) for rng, flag in zip(rngs, learned)]
+
+    def randomised(self, step: int, count: int) -> tuple[Tensor, Tensor]:
+        """Images and targets drawn from the prior alone."""
+        with torch.no_grad():
+            return self.synthesizer.render(*self.synthetic(step, [False] * count))
+
+    @torch.no_grad()
+    def real_batch(self, step: int, count: int, acquire: bool) -> tuple[Tensor, Tensor]:
+        """Real images and their targets, deformed; `acquire` also repeats the scanner's corruptions on them."""
+        rngs = [stream(self.config.seed, "real", step * count + k) for k in range(count)]
+        images, target = self.cutting.real(self.real, [self.cutting.place(self.real, rng) for rng in rngs], self.device)
+        return self.synthesizer.augment(images, target, [self.synthesizer.draw(rng) for rng in rngs], acquire)
+
+    def train(self, images: Tensor, target: Tensor) -> float:
+        """One plain step of the network; returns the loss before it."""
+        loss = segmentation_loss(self.network(images), target)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        return float(loss.detach())
+
+
+class Strategy(ABC):
+    """One way of training. `needs`: roles that the cohort must fill; `synthetic`: it uses the synthesis pool."""
+
+    needs: ClassVar[tuple[str, ...]]
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+    @abstractmethod
+    def step(self, index: int, progress: float) -> dict[str, float]:
+        """Trains one step; `progress` is the part of the run that is done. Returns the losses by name."""
+
+    def learned(self) -> dict[str, float]:
+        """The learned synthesis parameters by readable name."""
+        return {}
+
+    def prior(self) -> dict[str, float]:
+        """What each entry of `learned` was before learning."""
+        return {}
+
+    def synthesis_state(self) -> dict[str, Tensor]:
+        """The learned synthesis, to travel with the model."""
+        return {}
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint must hold besides network and optimiser."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Takes back what `state` gave."""

@@ -1,0 +1,220 @@
+"""The training loop: one for all strategies. It yields events and leaves the run folder ready to resume at any moment."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+
+from ..config import RunConfig
+from ..errors import InputError
+from ..files import written_aside
+from ..labels import load_table
+from ..randomness import stream_seed
+from ..run import Run
+from ..segmentation.device import choose_device
+from ..volume.cohort import Cohort, Subject
+from .bundle import make_model
+from .data import Example, Preparation, load_examples, preparation_for
+from .factory import make_network, make_synthesizer
+from .previews import write_preview
+from .strategies import STRATEGIES
+from .strategy import Strategy, Task
+from .validation import estimate_note, validate
+
+Event = dict[str, Any]
+_REPORTS = 500  # step events of a whole run
+
+
+class Trainer:
+    """Trains one run. `run` is prepared and locked by the caller.
+
+    Raises InputError when the cohort lacks what the strategy needs.
+    """
+
+    def __init__(self, config: RunConfig, cohort: Cohort, run: Run) -> None:
+        check_needs(config, cohort)
+        self.config, self.cohort, self.run = config, cohort, run
+        self.device = choose_device(config.device)
+        self.done, self.best, self.stale = 0, -1.0, 0
+        self.last_validation: Event | None = None
+
+    def events(self) -> Iterator[Event]:
+        """Trains to the end, or until a stop is requested; every event is in the run's log before it is yielded.
+
+        Closing the iterator leaves a checkpoint and a model behind, as a stop does.
+        """
+        yield self.run.append("loading", subjects=len(self.cohort.subjects))
+        self.strategy, self.scans, self.note = self._set_up()
+        self._resume()
+        yield self._started()
+        if not self.done:
+            yield self._preview()
+        clock = time.monotonic()
+        try:
+            while self.done < self.config.steps:
+                if self.run.stop_requested():
+                    yield from self._stop()
+                    return
+                yield from self._step(clock)
+        except GeneratorExit:
+            list(self._stop())
+            raise
+        yield from self._finish(clock)
+
+    def _set_up(self) -> tuple[Strategy, list[Example], str]:
+        """Strategy, examples to validate on, and what that validation is worth."""
+        config, cohort = self.config, self.cohort
+        preparation = preparation_for(config, [s.table for s in cohort.subjects if s.labels])
+        real_subjects, scan_subjects, independent = split_real(config, cohort)
+        real, scans, maps = (load_examples(s, preparation) for s in (real_subjects, scan_subjects, cohort.of("label_map")))
+        pool = [*maps, *real] if config.synthesis.real_label_maps else maps
+        return STRATEGIES[config.strategy](self._task(preparation, pool, real)), scans, estimate_note(len(scans), independent)
+
+    def _task(self, preparation: Preparation, pool: Sequence[Example], real: Sequence[Example]) -> Task:
+        config = self.config
+        torch.manual_seed(stream_seed(config.seed, "weights") % 2**31)  # initial weights; nothing later draws from it
+        network = make_network(config, len(preparation.target.labels)).to(self.device)
+        synthesizer = make_synthesizer(config, preparation).to(self.device)
+        return Task(config, preparation.target, network, _optimiser(config, network), synthesizer, pool, real, self.device)
+
+    def _started(self) -> Event:
+        parameters = sum(p.numel() for p in self.strategy.task.network.parameters())
+        return self.run.append(
+            "started", step=self.done, steps=self.config.steps, strategy=self.config.strategy, device=str(self.device), parameters=parameters,
+            prior=_rounded(self.strategy.prior()), note=self.note if self.scans else "no annotated real scan to validate on",
+        )
+
+    def _step(self, clock: float) -> Iterator[Event]:
+        config, step = self.config, self.done
+        progress = step / config.steps
+        for group in self.strategy.task.optimiser.param_groups:
+            group["lr"] = config.optimiser.lr * _schedule(config, progress)
+        losses = self.strategy.step(step, progress)
+        _check_finite(losses, step)
+        self.done = done = step + 1
+        if done % max(1, config.steps // _REPORTS) == 0:
+            yield self._report(losses, clock)
+        if done % config.validate_every == 0 and done < config.steps and self.scans:
+            yield self._validate()
+        if done % config.preview_every == 0:
+            yield self._preview()
+        if done % config.checkpoint_every == 0:
+            yield self._checkpoint()
+
+    def _report(self, losses: dict[str, float], clock: float) -> Event:
+        done = self.done
+        seconds = time.monotonic() - clock
+        eta = seconds / (done - self.first) * (self.config.steps - done)
+        return self.run.append(
+            "step", step=done, steps=self.config.steps, **_rounded(losses), learned=_rounded(self.strategy.learned()), seconds=round(seconds, 2), eta_seconds=round(eta, 1)
+        )
+
+    def _validate(self) -> Event:
+        content = {"step": self.done, **validate(self.strategy.task, self.scans, self.note)}
+        score = content["dice"]["mean"]
+        self.stale = 0 if score > self.best else self.stale + 1
+        self.last_validation = content
+        if score > self.best:
+            self.best = score
+            self._keep(content)
+        if self.stale >= self.config.patience:
+            content["advice"] = f"no gain in the last {self.stale} validations: you can stop"
+        return self.run.append("validated", **content, best=round(self.best, 5))
+
+    def _keep(self, validation: Event | None) -> None:
+        make_model(self.strategy, self.run.cohort(), validation, self.done).write(self.run.model_path)
+
+    def _preview(self) -> Event:
+        example = self.scans[0] if self.scans else None
+        return self.run.append("preview", step=self.done, paths=write_preview(self.strategy, example, self.run.previews, self.done))
+
+    def _checkpoint(self) -> Event:
+        task = self.strategy.task
+        state = {
+            "step": self.done, "best": self.best, "stale": self.stale,
+            "network": task.network.state_dict(), "optimiser": task.optimiser.state_dict(), "strategy": self.strategy.state(),
+        }
+        with written_aside(self.run.checkpoint_path) as aside:
+            torch.save(state, aside)
+        return self.run.append("checkpoint", step=self.done)
+
+    def _resume(self) -> None:
+        if self.run.checkpoint_path.is_file():
+            state = _load_checkpoint(self.run, self.device)
+            self.done, self.best, self.stale = state["step"], state["best"], state["stale"]
+            self.strategy.task.network.load_state_dict(state["network"])
+            self.strategy.task.optimiser.load_state_dict(state["optimiser"])
+            self.strategy.load_state(state["strategy"])
+        self.first = self.done
+
+    def _stop(self) -> Iterator[Event]:
+        """Everything on disk, so that the run can be used now and resumed later."""
+        yield self._checkpoint()
+        if not self.run.model_path.is_file():
+            self._keep(None)
+        self.run.clear_stop()
+        yield self.run.append("stopped", step=self.done, model=self.run.model_path.name)
+
+    def _finish(self, clock: float) -> Iterator[Event]:
+        if self.scans:
+            yield self._validate()
+        else:
+            self._keep(None)
+        yield self._checkpoint()
+        best = {"best": round(self.best, 5), "note": self.note} if self.scans else {}
+        yield self.run.append("finished", step=self.config.steps, model=self.run.model_path.name, seconds=round(time.monotonic() - clock, 1), **best)
+
+
+def check_needs(config: RunConfig, cohort: Cohort) -> None:
+    """Raises InputError when a role that the strategy needs is empty."""
+    words = {"label_map": ("label maps", "--labels PATH"), "real": ("annotated real scans", "--real DIR or --real IMAGE LABELS"), "unlabelled": ("unlabelled scans", "--unlabelled IMAGE")}
+    for role in STRATEGIES[config.strategy].needs:
+        from_real = role == "label_map" and config.synthesis.real_label_maps and cohort.of("real")
+        if not cohort.of(role) and not from_real:
+            noun, option = words[role]
+            raise InputError(f"strategy '{config.strategy}'", f"no {noun} given", remedy=f"add {option}, or choose another strategy")
+
+
+def split_real(config: RunConfig, cohort: Cohort) -> tuple[list[Subject], list[Subject], bool]:
+    """Real scans to learn from, scans to validate on, and whether the two are independent.
+
+    Without validation scans, a quarter of the real ones is held out once there are three; with fewer, the same scans serve both.
+    """
+    real, scans = list(cohort.of("real")), list(cohort.of("validation"))
+    if scans:
+        return real, scans, True
+    if "real" not in STRATEGIES[config.strategy].needs:
+        return real, real, not config.synthesis.real_label_maps
+    held = len(real) // 4 or (1 if len(real) >= 3 else 0)
+    return (real[:-held], real[-held:], True) if held else (real, real, False)
+
+
+def _optimiser(config: RunConfig, network: torch.nn.Module) -> torch.optim.Optimizer:
+    if config.optimiser.name == "sgd":
+        return torch.optim.SGD(network.parameters(), lr=config.optimiser.lr, momentum=config.optimiser.momentum)
+    return torch.optim.Adam(network.parameters(), lr=config.optimiser.lr)
+
+
+def _schedule(config: RunConfig, progress: float) -> float:
+    return 1.0 if config.optimiser.schedule == "constant" else 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def _check_finite(losses: dict[str, float], step: int) -> None:
+    broken = [name for name, value in losses.items() if not math.isfinite(value)]
+    if broken:
+        raise FloatingPointError(f"{' and '.join(broken)} not finite at step {step + 1}; lower optimiser.lr or learn2synth.lr and resume from the last checkpoint")
+
+
+def _load_checkpoint(run: Run, device: torch.device) -> dict[str, Any]:
+    try:
+        return torch.load(run.checkpoint_path, map_location=device, weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise InputError(run.checkpoint_path, f"cannot be read ({type(error).__name__})", remedy="delete it to train this run from the start") from error
+
+
+def _rounded(values: dict[str, float]) -> dict[str, float]:
+    return {name: float(f"{value:.5g}") for name, value in values.items()}

@@ -1,0 +1,56 @@
+"""Validation: the network on real scans that taught nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..labels import LabelTable
+from ..segmentation.inference import Sliding, predict
+from ..segmentation.metrics import dice
+from .data import Example
+from .strategy import Task
+
+_FEW = 3
+
+
+def segment_example(task: Task, example: Example) -> Tensor:
+    """Rows of the target table (X, Y, Z) that the network sees in the example's image."""
+    assert example.image is not None, "only examples with an image are segmented"
+    sliding = Sliding(tuple(task.config.grid.shape), batch_size=16 if task.config.ndim == 2 else 1)
+    return predict(task.network, example.image, sliding).argmax(0)
+
+
+def validate(task: Task, examples: Sequence[Example], note: str) -> dict[str, Any]:
+    """The content of a `validated` event: Dice per structure, its mean over the scored ones, and each scan's mean."""
+    scores = [_scores(segment_example(task, example), example.target, task.target) for example in examples]
+    names = list(dict.fromkeys(name for score in scores for name in score))
+    per_structure = {name: _mean([score[name] for score in scores if name in score]) for name in names}
+    scored = {label.name for label in task.target.foreground if label.scored}
+    means = {example.name: round(_mean([score[n] for n in score if n in scored]), 5) for example, score in zip(examples, scores)}
+    overall = _mean([per_structure[n] for n in per_structure if n in scored])
+    return {"dice": {"mean": round(overall, 5), **{n: round(v, 5) for n, v in per_structure.items()}}, "scans": means, "note": note}
+
+
+def estimate_note(count: int, independent: bool) -> str:
+    """What the estimate is worth, in one sentence."""
+    scans = f"{count} scan{'s' if count != 1 else ''}"
+    if not independent:
+        return f"measured on the {scans} that training learns from: an optimistic figure, no estimate of Dice on new scans"
+    if count < _FEW:
+        return f"measured on {scans}: too few to say how the model does on other people"
+    return f"measured on {scans} held out from training"
+
+
+def _scores(predicted: Tensor, reference: Tensor, target: LabelTable) -> dict[str, float]:
+    """Dice of each structure that the reference or the prediction holds."""
+    rows = range(1, len(target.labels))
+    values = dice(predicted, reference, rows)
+    return {target.labels[row].name: values[row] for row in rows if values[row] == values[row]}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(torch.tensor(values, dtype=torch.float64).mean()) if values else 0.0

@@ -1,0 +1,239 @@
+"""A run: the folder in which a training writes down what it is, what happens and what it made.
+
+Any number of readers may follow it while it is written, on this machine or over a shared folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from .errors import InputError
+from .files import write_json
+
+# Where the record of the holder ends and the locked byte lies: on Windows a locked byte cannot be read by others.
+_LOCKED_BYTE = 1 << 20
+_ENDED = ("finished", "stopped", "failed")
+
+
+class Run:
+    """The run in `folder`."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+
+    config_path = property(lambda self: self.folder / "config.json")
+    cohort_path = property(lambda self: self.folder / "cohort.json")
+    events_path = property(lambda self: self.folder / "events.jsonl")
+    checkpoint_path = property(lambda self: self.folder / "checkpoint.pt")
+    model_path = property(lambda self: self.folder / "best.l2s")
+    previews = property(lambda self: self.folder / "previews")
+    stop_path = property(lambda self: self.folder / "stop")
+    lock_path = property(lambda self: self.folder / "lock")
+
+    def exists(self) -> bool:
+        return self.config_path.is_file()
+
+    def prepare(self, config: dict[str, Any], cohort: dict[str, Any]) -> None:
+        """Writes the run's description, or checks that the folder holds a run of the very same one.
+
+        Raises InputError when the folder belongs to another configuration or other data, or holds something else.
+        """
+        if self.exists():
+            self._check_same(self.config_path, _comparable(config), "configuration")
+            self._check_same(self.cohort_path, cohort, "data")
+            return
+        if self.folder.is_dir() and any(p.name not in (self.lock_path.name, self.stop_path.name) for p in self.folder.iterdir()):
+            raise InputError(self.folder, "is not empty and holds no run", remedy="choose a new folder")
+        write_json(self.cohort_path, cohort)
+        write_json(self.folder / "environment.json", environment())
+        write_json(self.config_path, config)
+
+    def _check_same(self, path: Path, wanted: dict[str, Any], what: str) -> None:
+        stored = self._read_json(path)
+        stored = _comparable(stored) if path == self.config_path else stored
+        differing = _differences(stored, wanted)
+        if differing:
+            shown = ", ".join(f"{key} {_short(old)} there, {_short(new)} here" for key, old, new in differing[:3])
+            more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
+            raise InputError(self.folder, f"belongs to a run with another {what} ({shown}{more})", remedy="choose a new folder, or the same settings to resume")
+
+    def _read_json(self, path: Path) -> dict[str, Any]:
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(path, f"cannot be read ({error})", remedy="is this the folder of a run?") from error
+
+    def config(self) -> dict[str, Any]:
+        return self._read_json(self.config_path)
+
+    def cohort(self) -> dict[str, Any]:
+        return self._read_json(self.cohort_path)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the run for this process; the system lets go of it when the process ends, however it ends.
+
+        Raises InputError naming the process that holds it already.
+        """
+        with open_for_locking(self.lock_path) as file:
+            if not _lock(file):
+                raise InputError(self.folder, f"is in use by {self.holder()}", remedy="stop that run first, or choose a new folder")
+            file.seek(0)
+            file.truncate()
+            file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+            file.flush()
+            try:
+                yield
+            finally:
+                _unlock(file)
+
+    def in_use(self) -> bool:
+        """Whether a living process trains this run."""
+        if not self.lock_path.is_file():
+            return False
+        with open_for_locking(self.lock_path) as file:
+            free = _lock(file)
+            if free:
+                _unlock(file)
+            return not free
+
+    def holder(self) -> str:
+        """The process that holds, or last held, the run, in words."""
+        try:
+            record = json.loads(self.lock_path.read_text(encoding="utf-8"))
+            return f"process {record['pid']} on {record['host']}"
+        except (OSError, ValueError, KeyError, TypeError):
+            return "another process"
+
+    def append(self, event: str, **content: Any) -> dict[str, Any]:
+        """Adds one event to the log and returns it."""
+        record = {"event": event, "time": time.strftime("%Y-%m-%dT%H:%M:%S"), **content}
+        with open(self.events_path, "ab") as file:
+            if file.tell() and not self._ends_with_newline():
+                file.write(b"\n")  # a process that was killed left half a line
+            file.write((json.dumps(record, ensure_ascii=False) + "\n").encode())
+            file.flush()
+        return record
+
+    def _ends_with_newline(self) -> bool:
+        with open(self.events_path, "rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) == b"\n"
+
+    def events(self) -> list[dict[str, Any]]:
+        """All whole events so far; half-written lines are left out."""
+        return self.events_from(0)[0]
+
+    def events_from(self, offset: int) -> tuple[list[dict[str, Any]], int]:
+        """(whole events from byte `offset` on, offset to go on from)."""
+        if not self.events_path.is_file():
+            return [], 0
+        with open(self.events_path, "rb") as file:
+            file.seek(offset)
+            whole, _, _ = file.read().rpartition(b"\n")
+        return [event for line in whole.splitlines() if (event := _parse_event(line))], offset + (len(whole) + 1 if whole else 0)
+
+    def status(self) -> str:
+        """`new`, `training`, `interrupted` (its process is gone without a word), or how it ended."""
+        last = next((e["event"] for e in reversed(self.events()) if e["event"] in (*_ENDED, "started")), None)
+        if self.in_use():
+            return "training"
+        return "new" if last is None else last if last in _ENDED else "interrupted"
+
+    def request_stop(self) -> None:
+        self.stop_path.touch()
+
+    def stop_requested(self) -> bool:
+        return self.stop_path.exists()
+
+    def clear_stop(self) -> None:
+        self.stop_path.unlink(missing_ok=True)
+
+
+def environment() -> dict[str, Any]:
+    """Where a run was started: versions that its results may depend on."""
+    from importlib import metadata
+
+    packages = ("torch", "numpy", "scipy", "nibabel", "SimpleITK", "safetensors")
+    versions = {}
+    for package in packages:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "bundled or absent"
+    from . import __version__
+
+    return {"learn2synth": __version__, "python": sys.version.split()[0], "system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count(), **versions}
+
+
+def _comparable(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration without the place that it runs on: a run may be resumed on another device."""
+    return {key: value for key, value in config.items() if key != "device"}
+
+
+def _differences(stored: Any, wanted: Any, key: str = "") -> list[tuple[str, Any, Any]]:
+    if isinstance(stored, dict) and isinstance(wanted, dict):
+        keys = sorted({*stored, *wanted})
+        return [d for k in keys for d in _differences(stored.get(k), wanted.get(k), f"{key}.{k}".lstrip("."))]
+    if isinstance(stored, list) and isinstance(wanted, list) and len(stored) == len(wanted):
+        return [d for i, (a, b) in enumerate(zip(stored, wanted)) for d in _differences(a, b, f"{key}.{i}")]
+    return [] if stored == wanted else [(key, stored, wanted)]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _parse_event(line: bytes) -> dict[str, Any] | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and "event" in event else None
+
+
+def open_for_locking(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open(path, "a+", encoding="utf-8")
+    except OSError as error:
+        raise InputError(path.parent, f"cannot be written ({error.strerror or error})", remedy="choose another folder") from error
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(file: IO[str]) -> bool:
+        file.seek(_LOCKED_BYTE)
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+    def _unlock(file: IO[str]) -> None:
+        file.seek(_LOCKED_BYTE)
+        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(file: IO[str]) -> bool:
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+    def _unlock(file: IO[str]) -> None:
+        fcntl.flock(file.fileno(), fcntl.LOCK_UN)

@@ -1,0 +1,51 @@
+"""The device to compute on, and the memory it has left."""
+
+from __future__ import annotations
+
+import psutil
+import torch
+
+from ..errors import InputError
+
+_ALLOWED = "auto, cpu, cuda, cuda:N, mps"
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device of that name; `auto` is the first CUDA device, or else the CPU.
+
+    Apple's GPU (`mps`) is taken on request only, because not every torch has all operations of a network of volumes for it.
+    Raises InputError for an unknown name and for a device that this computer lacks.
+    """
+    if name == "auto":
+        return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    kind, colon, index = name.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (colon and not (kind == "cuda" and index.isdecimal())):
+        raise InputError("--device", f"'{name}'", _ALLOWED)
+    if kind == "cuda":
+        return _cuda(name, int(index or 0))
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise InputError("--device", "'mps', but this torch finds no Apple GPU", "auto, cpu", "use --device cpu")
+    return torch.device(kind)
+
+
+def _cuda(name: str, index: int) -> torch.device:
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not count:
+        remedy = "use --device cpu, or install a CUDA build of torch"
+        raise InputError("--device", f"'{name}', but torch finds no CUDA device", "auto, cpu", remedy)
+    if index >= count:
+        raise InputError("--device", f"'{name}', but there are {count} CUDA devices", ", ".join(f"cuda:{i}" for i in range(count)))
+    return torch.device("cuda", index)
+
+
+def available_bytes(device: torch.device) -> int:
+    """Memory that can still be taken on the device: free, or kept by torch for reuse."""
+    if device.type != "cuda":
+        return int(psutil.virtual_memory().available)
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0]) + kept
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """True for what torch raises on any device when an allocation fails."""
+    return "out of memory" in str(error).lower() or "can't allocate memory" in str(error).lower()

@@ -1,0 +1,63 @@
+"""Networks: a registry of architectures, built from a NetworkConfig in two or three dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..config import NetworkConfig
+
+
+def build_network(config: NetworkConfig, ndim: int, in_channels: int, out_channels: int) -> nn.Module:
+    """The network of that name: (B, in_channels, *spatial) -> (B, out_channels, *spatial) logits.
+
+    Each spatial size must be a multiple of the network's `divisor`.
+    """
+    return NETWORKS[config.name](ndim, in_channels, out_channels, config.features)
+
+
+class UNet(nn.Module):
+    """U-Net (Ronneberger et al. 2015): two convolutions a level, instance norm, linear upsampling."""
+
+    def __init__(self, ndim: int, in_channels: int, out_channels: int, features: Sequence[int]) -> None:
+        super().__init__()
+        convolution = (nn.Conv2d, nn.Conv3d)[ndim - 2]
+        self.pool = (F.max_pool2d, F.max_pool3d)[ndim - 2]
+        self.upsampling = ("bilinear", "trilinear")[ndim - 2]
+        self.divisor = 2 ** (len(features) - 1)
+        self.encoder = nn.ModuleList(_Level(ndim, a, b) for a, b in zip((in_channels, *features), features))
+        self.decoder = nn.ModuleList(_Level(ndim, a + b, a) for a, b in zip(features, features[1:]))
+        self.head = convolution(features[0], out_channels, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        skips = []
+        x = images  # (B, in_channels, *spatial)
+        for depth, level in enumerate(self.encoder):
+            x = level(self.pool(x, 2) if depth else x)  # (B, features[depth], *spatial / 2**depth)
+            skips.append(x)
+        for depth in reversed(range(len(self.decoder))):
+            x = F.interpolate(x, scale_factor=2, mode=self.upsampling, align_corners=False)
+            x = self.decoder[depth](torch.cat([x, skips[depth]], 1))
+        return self.head(x)  # (B, out_channels, *spatial)
+
+
+class _Level(nn.Module):
+    """Two convolutions, each with instance norm and a leaky rectifier."""
+
+    def __init__(self, ndim: int, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        convolution = (nn.Conv2d, nn.Conv3d)[ndim - 2]
+        norm = (nn.InstanceNorm2d, nn.InstanceNorm3d)[ndim - 2]
+        self.convolutions = nn.ModuleList(convolution(a, out_channels, 3, padding=1, bias=False) for a in (in_channels, out_channels))
+        self.norms = nn.ModuleList(norm(out_channels, affine=True) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for convolution, norm in zip(self.convolutions, self.norms):
+            x = F.leaky_relu(norm(convolution(x)), 0.01)
+        return x
+
+
+NETWORKS: dict[str, Callable[[int, int, int, Sequence[int]], nn.Module]] = {"unet": UNet}

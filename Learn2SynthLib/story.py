@@ -1,0 +1,65 @@
+"""The story of a run or a model in one screen: what it is, what it learned from, how well it does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from .model import Model
+from .run import Run
+from .segmentation.segmenter import find_model
+
+
+def tell(name: str) -> str:
+    """Raises InputError when there is neither a run nor a model of that name."""
+    run = Run(name)
+    if run.exists() and not run.model_path.is_file():
+        return "\n".join(_run_lines(run))
+    card = Model.read(find_model(name)).card
+    return "\n".join([*(_run_lines(run) if run.exists() else ()), *_model_lines(card)])
+
+
+def _run_lines(run: Run) -> list[str]:
+    config, events = run.config(), run.events()
+    step = max((event.get("step", 0) for event in events), default=0)
+    lines = [f"run       {run.folder}: {run.status()}, step {step} of {config['steps']}"]
+    failed = [event for event in events[-1:] if event["event"] == "failed"]
+    lines += [f"          {event['error']}: {event['message']}; {event['advice']}" for event in failed]
+    scores = [(event["step"], event["dice"]["mean"]) for event in events if event["event"] == "validated"]
+    if scores:
+        lines.append("Dice      " + ", ".join(f"{score:.3f} at {at}" for at, score in scores[-6:]))
+    return lines
+
+
+def _model_lines(card: dict[str, Any]) -> list[str]:
+    provenance = card.get("provenance") or {}
+    spacing = " x ".join(f"{s:g}" for s in card["spacing_mm"])
+    labels = [label["name"] for label in card["labels"]["labels"] if label["value"]]
+    lines = [
+        f"model     {card.get('name')}: {card['network']['name']} of {card['ndim']} dimensions, {spacing} mm, features {card['network']['features']}",
+        f"labels    {len(labels)} of '{card['labels']['name']}': {', '.join(labels)}",
+        f"made by   learn2synth {provenance.get('learn2synth', '?')}, step {provenance.get('step', '?')}, seed {(provenance.get('config') or {}).get('seed', '?')}",
+        f"data      {_data(provenance.get('data') or [])}",
+        f"licence   {card.get('licence')}",
+    ]
+    return [*lines, *_validation(card.get("validation")), *_learned(card.get("learned") or {})]
+
+
+def _data(subjects: list[dict[str, Any]]) -> str:
+    counts = Counter(subject["role"].replace("_", " ") for subject in subjects)
+    return ", ".join(f"{count} {role}" for role, count in counts.items()) or "not recorded"
+
+
+def _validation(validation: dict[str, Any] | None) -> list[str]:
+    if not validation:
+        return ["Dice      not validated"]
+    scores = "".join(f"\n          {name:<28} {value:.3f}" for name, value in validation["dice"].items())
+    return [f"Dice      {validation['note']}{scores}"]
+
+
+def _learned(learned: dict[str, dict[str, float]]) -> list[str]:
+    if not learned:
+        return []
+    rows = [f"          {name:<44} {entry['learned']:>8.3f}   prior {entry['prior']:.3f}" for name, entry in learned.items()]
+    return ["learned   synthesis parameters", *rows]
+

@@ -1,0 +1,29 @@
+"""Intensity scaling: the one rule that real and synthetic images share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+LOW, HIGH = 0.5, 99.5
+_ENOUGH = 1 << 16  # values from which a percentile is known to well under a grey level
+
+
+def normalise(images: Tensor, low: float = LOW, high: float = HIGH) -> Tensor:
+    """Images (B, C, *spatial) with their `low` and `high` percentiles moved to 0 and 1, and clamped there.
+
+    Differentiable almost everywhere; a constant image becomes 0.
+    """
+    flat = images.flatten(1)
+    flat = flat[:, :: max(1, flat.shape[1] // _ENOUGH)]
+    ordered = flat.sort(dim=1).values
+    bottom, top = (_percentile(ordered, p).reshape(-1, *[1] * (images.ndim - 1)) for p in (low, high))
+    return ((images - bottom) / (top - bottom).clamp(min=1e-6)).clamp(0, 1)
+
+
+def _percentile(ordered: Tensor, percent: float) -> Tensor:
+    """Linear interpolation between the sorted values (B, N), as numpy's default."""
+    position = (ordered.shape[1] - 1) * percent / 100
+    index, fraction = int(position), position - int(position)
+    following = ordered[:, min(index + 1, ordered.shape[1] - 1)]
+    return torch.lerp(ordered[:, index], following, fraction)

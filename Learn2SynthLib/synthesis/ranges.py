@@ -1,0 +1,90 @@
+"""Ranges: the prior of every learnable synthesis parameter, and what learning made of it.
+
+A parameter is drawn uniformly between a low and a high end. The ends are what is learned, measured in the width of the
+parameter's bounds so that one learning rate suits all of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..config import LEARNABLE, SynthesisConfig
+from .classes import TissueClasses
+
+
+class Ranges(nn.Module):
+    """Prior and learned ends of each learnable parameter.
+
+    learn: names whose ends are trained (Hu et al. 2025, section 3.2); the others stay at their prior. fixed: names that are
+    learned as one value. Learned ends live in [0, 1], the bounds of the parameter.
+    """
+
+    def __init__(self, config: SynthesisConfig, classes: TissueClasses, learn: Sequence[str] = (), fixed: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.entries = _entries(config, classes)
+        self.bounds = {f.name: (f.metadata["low"], f.metadata["high"]) for f in dataclasses.fields(config) if f.name in LEARNABLE}
+        self.prior = {name: getattr(config, name) for name in LEARNABLE}
+        self.fixed = frozenset(fixed)
+        self.ends = nn.ParameterDict()
+        for name in LEARNABLE:
+            if name in learn:
+                self.ends[name] = nn.Parameter(self._initial(name))
+
+    def _initial(self, name: str) -> Tensor:
+        """(2, n) ends at the prior; (1, n) at its middle when one value is learned."""
+        low, high = self.bounds[name]
+        ends = torch.tensor([(end - low) / (high - low) for end in self.prior[name]])
+        ends = ends.mean(0, keepdim=True) if name in self.fixed else ends
+        return ends[:, None].repeat(1, len(self.entries[name]))
+
+    def value(self, name: str, positions: Tensor, learned: Tensor) -> Tensor:
+        """Values (B, n), in the parameter's unit, at `positions` (B, n) from 0 to 1; `learned` (B,) chooses the range."""
+        low, high = self.prior[name]
+        prior = low + (high - low) * positions
+        if name not in self.ends:
+            return prior
+        bottom, top = self.bounds[name]
+        ends = self.ends[name].to(positions.dtype)
+        taught = bottom + (top - bottom) * torch.lerp(ends[:1], ends[-1:], positions)
+        return torch.where(learned[:, None], taught, prior)
+
+    @torch.no_grad()
+    def project(self) -> None:
+        """Brings the ends back into their bounds and order after an update."""
+        for ends in self.ends.values():
+            ends.clamp_(0, 1)
+            middle = ends.mean(0, keepdim=True)
+            crossed = ends[:1] > ends[-1:]
+            ends.copy_(torch.where(crossed, middle, ends))
+
+    def summary(self) -> dict[str, float]:
+        """Learned ends by readable name, in their units: `noise.low`, `contrast_mean.thalamus.high`; one value: `noise`."""
+        report = {}
+        for name, ends in self.ends.items():
+            bottom, top = self.bounds[name]
+            rows = (bottom + (top - bottom) * ends.detach().double()).tolist()
+            for suffix, row in zip(("",) if len(rows) == 1 else (".low", ".high"), rows):
+                for entry, value in zip(self.entries[name], row):
+                    report[f"{name}{entry}{suffix}"] = value
+        return report
+
+    def prior_summary(self) -> dict[str, float]:
+        """The prior of each entry of `summary`, under the same name."""
+        report = {}
+        for name in self.ends:
+            low, high = self.prior[name]
+            for entry in self.entries[name]:
+                ends = {"": (low + high) / 2} if name in self.fixed else {".low": low, ".high": high}
+                report |= {f"{name}{entry}{suffix}": float(end) for suffix, end in ends.items()}
+        return report
+
+
+def _entries(config: SynthesisConfig, classes: TissueClasses) -> dict[str, list[str]]:
+    """What each number of a parameter is about, as the ending of its name."""
+    per_class = [f".{name}" for name in classes.names]
+    per_scale = [f".{scale:g}mm" for scale in config.bias_spacing_mm]
+    return {name: per_class if name.startswith("contrast") else per_scale if name == "bias" else [""] for name in LEARNABLE}

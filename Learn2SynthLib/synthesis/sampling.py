@@ -1,0 +1,114 @@
+"""Drawing: every random choice behind one image, written down so that the image can be made again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from ..config import LEARNABLE, SynthesisConfig
+from ..errors import InputError, nearest
+
+STRIPPINGS = ("none", "keep fluid", "brain only")
+
+
+@dataclass(frozen=True)
+class SynthesisDraw:
+    """The random choices behind one image; plain numbers, JSON-ready.
+
+    learned: the learnable parameters come from the learned ranges, otherwise from the prior. positions: for each learnable
+    parameter its place in its range, 0 (low end) to 1 (high end), one per class, scale or image. seed: the fields of noise,
+    texture, bias and warp are functions of it. The rest is in the units of SynthesisConfig.
+    """
+
+    seed: int
+    learned: bool
+    flip: bool
+    rotation_degrees: tuple[float, ...]
+    scaling: tuple[float, ...]
+    shear: tuple[float, ...]
+    translation_mm: tuple[float, ...]
+    warp_mm: float
+    positions: Mapping[str, tuple[float, ...]]
+    dark_background: bool
+    stripping: str
+    thickness_mm: tuple[float, ...]
+    rician: bool
+    crop: tuple[float, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: Any, where: object) -> SynthesisDraw:
+        """Raises InputError when the record is not a draw."""
+        known = [f.name for f in fields(cls)]
+        if not isinstance(record, Mapping):
+            raise InputError(where, "is not an object", "a draw written by learn2synth preview")
+        for key in record:
+            if key not in known:
+                raise InputError(where, f"unknown key '{key}'", remedy=nearest(key, known))
+        missing = [key for key in known if key not in record]
+        if missing:
+            raise InputError(where, f"lacks {', '.join(missing)}", "a draw written by learn2synth preview")
+        values = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
+        values["positions"] = {key: tuple(value) for key, value in record["positions"].items()}
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class DrawSizes:
+    """How many numbers a draw needs: dimensions of the image, tissue classes, scales of the bias field."""
+
+    ndim: int
+    classes: int
+    scales: int
+
+    def of(self, parameter: str) -> int:
+        """Length of a learnable parameter."""
+        return {"contrast_mean": self.classes, "contrast_spread": self.classes, "bias": self.scales}.get(parameter, 1)
+
+
+def draw(config: SynthesisConfig, sizes: DrawSizes, rng: random.Random, learned: bool = False) -> SynthesisDraw:
+    """One draw; the same generator state gives the same draw whether or not it is learned."""
+    n, pairs = sizes.ndim, sizes.ndim * (sizes.ndim - 1) // 2
+    return SynthesisDraw(
+        seed=rng.getrandbits(53),
+        learned=learned,
+        flip=rng.random() < config.flip,
+        rotation_degrees=_uniform(rng, config.rotation_degrees, pairs),
+        scaling=_uniform(rng, config.scaling, n),
+        shear=_uniform(rng, config.shear, pairs),
+        translation_mm=_uniform(rng, config.translation_mm, n),
+        warp_mm=rng.uniform(*config.warp_mm),
+        positions={name: _uniform(rng, (0, 1), sizes.of(name)) for name in LEARNABLE},
+        dark_background=rng.random() < config.dark_background,
+        stripping=_stripping(rng, config.skull_strip),
+        thickness_mm=_thickness(rng, config, n),
+        rician=rng.random() < config.rician,
+        crop=_crop(rng, config, n),
+    )
+
+
+def _uniform(rng: random.Random, interval: tuple[float, ...], count: int) -> tuple[float, ...]:
+    return tuple(rng.uniform(*interval) for _ in range(count))
+
+
+def _stripping(rng: random.Random, probability: float) -> str:
+    """Tools that remove the skull differ in whether the fluid around the brain stays."""
+    how = rng.choice(STRIPPINGS[1:])
+    return how if rng.random() < probability else STRIPPINGS[0]
+
+
+def _thickness(rng: random.Random, config: SynthesisConfig, n: int) -> tuple[float, ...]:
+    axis, thickness = rng.randrange(n), rng.uniform(*config.slice_thickness_mm)
+    thick = rng.random() < config.thick_slices
+    return tuple(thickness if thick and a == axis else 0.0 for a in range(n))
+
+
+def _crop(rng: random.Random, config: SynthesisConfig, n: int) -> tuple[float, ...]:
+    """Fractions cut off at the low and high end of each axis: at most one is not 0."""
+    side, fraction = rng.randrange(2 * n), rng.uniform(*config.crop_fraction)
+    cut = rng.random() < config.crop
+    return tuple(fraction if cut and s == side else 0.0 for s in range(2 * n))

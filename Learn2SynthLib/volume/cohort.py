@@ -1,0 +1,164 @@
+"""Who takes part in a training run, in which role, and which files they are."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from .discovery import Pair, PathLike, find_images, find_label_maps, find_pairs
+from .files import stem
+
+__all__ = ["ROLES", "Cohort", "Subject", "build_cohort", "file_digest", "find_images", "find_label_maps", "find_pairs", "verify_files"]
+
+ROLES = ("label_map", "real", "validation", "unlabelled")
+_BLOCK = 2**20
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One scan, its label map, or both. table: name or file of the label table that its labels are numbered by."""
+
+    name: str
+    role: str
+    image: Path | None
+    labels: Path | None
+    table: str = "freesurfer"
+
+    @property
+    def path(self) -> Path:
+        """The file the subject is known by: its image or, without one, its label map."""
+        return self.image or self.labels or Path(self.name)
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """'image' and 'labels', those that there are."""
+        return {kind: path for kind, path in (("image", self.image), ("labels", self.labels)) if path is not None}
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """All subjects of a run; names are unique within a role."""
+
+    subjects: tuple[Subject, ...]
+
+    def of(self, role: str) -> tuple[Subject, ...]:
+        """Subjects of one of ROLES, in the order given."""
+        return tuple(subject for subject in self.subjects if subject.role == role)
+
+    def to_json(self) -> dict[str, Any]:
+        """Paths, roles, tables and the sha256 of every file."""
+        return {"schema": 1, "subjects": [_subject_to_json(subject) for subject in self.subjects]}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Cohort:
+        """The cohort as stored; `verify_files` says whether its files are still the same. Raises InputError."""
+        try:
+            return cls(tuple(_subject_from_json(entry) for entry in record["subjects"]))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                "cohort", f"not a stored cohort ({error!r})", '{"subjects": [{"name", "role", "image", "labels", "table"}]}'
+            ) from error
+
+
+def _subject_to_json(subject: Subject) -> dict[str, Any]:
+    files = {kind: {"path": str(path), "sha256": file_digest(path)} for kind, path in subject.files.items()}
+    return {"name": subject.name, "role": subject.role, "image": None, "labels": None, "table": subject.table} | files
+
+
+def _subject_from_json(entry: Mapping[str, Any]) -> Subject:
+    if entry["role"] not in ROLES:
+        raise InputError("cohort", f"role '{entry['role']}' of '{entry['name']}'", ", ".join(ROLES))
+    image, labels = (Path(entry[kind]["path"]) if entry.get(kind) else None for kind in ("image", "labels"))
+    return Subject(entry["name"], entry["role"], image, labels, entry["table"])
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file, or of the files of a DICOM folder in the order of their names. Raises InputError."""
+    digest = hashlib.sha256()
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    try:
+        for file in files:
+            for block in _blocks(file):
+                digest.update(block)
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror})", remedy="put it back or choose another file") from error
+    return digest.hexdigest()
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with open(path, "rb") as file:
+        while block := file.read(_BLOCK):
+            yield block
+
+
+def verify_files(record: Mapping[str, Any]) -> None:
+    """Compare the files of a stored cohort with those on disk. Raises InputError naming the missing and the changed."""
+    stored = [entry[kind] for entry in record["subjects"] for kind in ("image", "labels") if entry.get(kind)]
+    missing = [file["path"] for file in stored if not Path(file["path"]).exists()]
+    changed = [file["path"] for file in stored if file["path"] not in missing and file_digest(Path(file["path"])) != file["sha256"]]
+    if missing or changed:
+        parts = [
+            f"{len(paths)} {what} ({', '.join(dict.fromkeys(paths))})"
+            for what, paths in (("missing", missing), ("changed", changed))
+            if paths
+        ]
+        raise InputError("files of the cohort", "; ".join(parts), remedy="put the files back, or start a new run with those of today")
+
+
+def build_cohort(
+    label_maps: PathLike | Sequence[PathLike] = (),
+    real: Sequence[PathLike | tuple[PathLike, PathLike]] = (),
+    validation: Sequence[PathLike | tuple[PathLike, PathLike]] = (),
+    unlabelled: PathLike | Sequence[PathLike] = (),
+    labels_table: str = "freesurfer",
+    real_table: str = "freesurfer",
+) -> Cohort:
+    """Find everybody. Entries of `real` and `validation` are folders to search, or (image, label map) pairs.
+
+    Tables name the numbering of the label maps and of the labels of real and validation scans. Raises InputError for
+    what is not found; whether the files are any good is for `check_cohort`.
+    """
+    maps = find_label_maps(label_maps) if label_maps else []
+    images = find_images(unlabelled) if unlabelled else []
+    groups = (
+        [Subject(stem(path), "label_map", None, path, labels_table) for path in maps],
+        [Subject(stem(image), "real", image, labels, real_table) for image, labels in _pairs(real)],
+        [Subject(stem(image), "validation", image, labels, real_table) for image, labels in _pairs(validation)],
+        [Subject(stem(path), "unlabelled", path, None, real_table) for path in images],
+    )
+    return Cohort(tuple(subject for group in groups for subject in _with_unique_names(group)))
+
+
+def _pairs(entries: Sequence[PathLike | tuple[PathLike, PathLike]]) -> list[Pair]:
+    entries = [entries] if isinstance(entries, (str, os.PathLike)) else entries
+    found: list[Pair] = []
+    for entry in entries:
+        found += find_pairs(entry) if isinstance(entry, (str, os.PathLike)) else [_pair(entry)]
+    return list(dict.fromkeys(found))
+
+
+def _pair(entry: Sequence[PathLike]) -> Pair:
+    if len(entry) != 2:
+        raise InputError("a real scan", f"{len(entry)} paths", "an image and its label map, or a folder")
+    return find_images(entry[0])[0], find_label_maps(entry[1])[0]
+
+
+def _with_unique_names(subjects: list[Subject]) -> list[Subject]:
+    """Name those who share a name by their folder too, and number those who still do."""
+    count = Counter(subject.name for subject in subjects)
+    named = [replace(s, name=f"{s.path.parent.name}_{s.name}") if count[s.name] > 1 else s for s in subjects]
+    taken: set[str] = set()
+    unique = []
+    for subject in named:
+        name, number = subject.name, 2
+        while name in taken:
+            name, number = f"{subject.name}_{number}", number + 1
+        taken.add(name)
+        unique.append(replace(subject, name=name))
+    return unique

@@ -1,0 +1,174 @@
+"""How each file format keeps a volume: NIfTI and MGH through nibabel; NRRD, MetaImage and DICOM through SimpleITK.
+
+Every format is opened into the same record, in RAS millimetres. What may be used of it is decided in files.py.
+"""
+
+from __future__ import annotations
+
+import locale
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import SimpleITK
+
+NIBABEL_SUFFIXES = (".nii.gz", ".nii", ".mgz", ".mgh")
+ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
+WRITABLE_SUFFIXES = (".nii.gz", ".nii", ".mgz", ".nrrd", ".mha")
+
+# ITK keeps physical points as left-posterior-superior, the whole of this library as right-anterior-superior.
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
+
+
+@dataclass(frozen=True, eq=False)
+class StoredVolume:
+    """What a header says, and how to get the voxels.
+
+    shape: as stored, 2 to 7 axes. components: values per voxel, 3 for RGB. affine: voxel to RAS mm, 4x4.
+    voxels(): the array with the stored scaling applied, axes in the order of `shape`.
+    """
+
+    shape: tuple[int, ...]
+    components: int
+    affine: np.ndarray
+    voxels: Callable[[], np.ndarray]
+
+
+def open_volume(path: Path, suffix: str) -> StoredVolume:
+    """Read a header; the voxels are read when asked for. Raises whatever the format's library raises."""
+    return _open_nibabel(path) if suffix in NIBABEL_SUFFIXES else _open_itk(path)
+
+
+def _open_nibabel(path: Path) -> StoredVolume:
+    image: Any = nibabel.load(path)
+    affine = np.array(image.affine, dtype=np.float64)
+    if isinstance(image, nibabel.Nifti1Pair):
+        affine[:3] *= _MM_PER_UNIT.get(image.header.get_xyzt_units()[0], 1.0)
+    fields = image.get_data_dtype().names
+    return StoredVolume(tuple(image.shape), len(fields) if fields else 1, affine, lambda: np.asanyarray(image.dataobj))
+
+
+@contextmanager
+def _utf8_file_names() -> Iterator[None]:
+    """Let ITK open names such as 'Gehirn_äöü.nrrd' on Windows, where its C library reads names in the locale's encoding."""
+    if sys.platform != "win32":
+        yield
+        return
+    before = locale.setlocale(locale.LC_CTYPE)
+    locale.setlocale(locale.LC_CTYPE, ".UTF8")
+    try:
+        yield
+    finally:
+        locale.setlocale(locale.LC_CTYPE, before)
+
+
+@_utf8_file_names()
+def _open_itk(path: Path) -> StoredVolume:
+    reader = SimpleITK.ImageFileReader()
+    reader.SetFileName(os.fspath(path))
+    reader.ReadImageInformation()
+    affine = _ras_affine(reader.GetOrigin(), reader.GetSpacing(), reader.GetDirection())
+    return StoredVolume(tuple(reader.GetSize()), reader.GetNumberOfComponents(), affine, lambda: _itk_voxels(reader))
+
+
+@_utf8_file_names()
+def _itk_voxels(reader: Any) -> np.ndarray:
+    # SimpleITK's arrays run z, y, x.
+    return SimpleITK.GetArrayFromImage(reader.Execute()).T
+
+
+def _ras_affine(origin: Any, spacing: Any, direction: Any) -> np.ndarray:
+    ndim = len(origin)
+    n = min(ndim, 3)
+    affine = np.eye(4)
+    affine[:n, :n] = (np.reshape(direction, (ndim, ndim)) * np.asarray(spacing))[:n, :n]
+    affine[:n, 3] = origin[:n]
+    return _LPS_TO_RAS @ affine
+
+
+def is_dicom_file(path: Path) -> bool:
+    """True for a file with the DICOM signature."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def is_dicom_folder(folder: Path) -> bool:
+    """True when a DICOM file lies directly in the folder."""
+    return folder.is_dir() and any(is_dicom_file(path) for path in sorted(folder.iterdir()) if path.is_file())
+
+
+def dicom_series(folder: Path) -> tuple[str, ...]:
+    """Files, in slice order, of the series with most slices in the folder or below; none when there is no DICOM file."""
+    series = [files for place in _dicom_folders(folder) for files in _series_in(os.fspath(place))]
+    return max(series, key=len, default=())
+
+
+def _dicom_folders(folder: Path) -> Iterator[Path]:
+    for place, folders, _ in os.walk(folder):
+        folders.sort()
+        if is_dicom_folder(Path(place)):
+            yield Path(place)
+
+
+@_utf8_file_names()
+def _series_in(folder: str) -> list[tuple[str, ...]]:
+    reader = SimpleITK.ImageSeriesReader
+    return [tuple(reader.GetGDCMSeriesFileNames(folder, series)) for series in reader.GetGDCMSeriesIDs(folder)]
+
+
+def open_dicom(files: tuple[str, ...]) -> StoredVolume:
+    """One series, its files in slice order."""
+    first = _open_itk(Path(files[0]))
+    if len(files) == 1:
+        return first
+    affine = first.affine.copy()
+    # The step between slices is what their positions say: the header's slice thickness leaves out gaps.
+    affine[:3, 2] = (_open_itk(Path(files[-1])).affine[:3, 3] - affine[:3, 3]) / (len(files) - 1)
+    return StoredVolume((*first.shape[:2], len(files)), first.components, affine, lambda: _series_voxels(files))
+
+
+def _series_voxels(files: tuple[str, ...]) -> np.ndarray:
+    reader = SimpleITK.ImageSeriesReader()
+    reader.SetFileNames(files)
+    return _itk_voxels(reader)
+
+
+def store_volume(path: Path, suffix: str, voxels: np.ndarray, affine: np.ndarray) -> None:
+    """Write voxels (X, Y, Z) and their voxel-to-RAS affine in the format of `suffix`."""
+    if suffix in ITK_SUFFIXES:
+        _store_itk(path, voxels, affine)
+    elif suffix == ".mgz":
+        nibabel.save(nibabel.MGHImage(voxels, affine), path)
+    else:
+        nibabel.save(_nifti(voxels, affine), path)
+
+
+def _nifti(voxels: np.ndarray, affine: np.ndarray) -> nibabel.Nifti1Image:
+    image = nibabel.Nifti1Image(voxels, affine)
+    image.header.set_xyzt_units("mm")
+    image.set_sform(affine, 1)
+    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    # The quaternion form cannot hold a shear, and a wrong one beside a right matrix would mislead its readers.
+    image.set_qform(affine, 1 if np.allclose(axes.T @ axes, np.eye(3), atol=1e-4) else 0)
+    return image
+
+
+@_utf8_file_names()
+def _store_itk(path: Path, voxels: np.ndarray, affine: np.ndarray) -> None:
+    lps = _LPS_TO_RAS @ affine
+    spacing = np.linalg.norm(lps[:3, :3], axis=0)
+    image = SimpleITK.GetImageFromArray(np.ascontiguousarray(voxels.T))
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((lps[:3, :3] / spacing).ravel().tolist())
+    image.SetOrigin(lps[:3, 3].tolist())
+    SimpleITK.WriteImage(image, os.fspath(path), useCompression=True)

@@ -1,0 +1,210 @@
+"""Every strategy through the loop; stopping, killing and resuming lose nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from Learn2SynthLib.config import STRATEGIES, RunConfig
+from Learn2SynthLib.errors import InputError
+from Learn2SynthLib.files import write_json
+from Learn2SynthLib.learning.session import train_run
+from Learn2SynthLib.learning.trainer import Trainer, check_needs, split_real
+from Learn2SynthLib.model import Model
+from Learn2SynthLib.run import Run
+from Learn2SynthLib.segmentation.segmenter import Segmenter
+from Learn2SynthLib.volume.cohort import Cohort
+from Learn2SynthLib.volume.files import read_image
+
+Tiny = Callable[..., RunConfig]
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def trained(config: RunConfig, cohort: Cohort, folder: Path) -> tuple[Run, list[dict]]:
+    run, events = Run(folder), []
+    train_run(config, cohort, run, events.append)
+    return run, events
+
+
+def final_state(run: Run) -> dict:
+    return torch.load(run.checkpoint_path, weights_only=True)
+
+
+def assert_equal(one: object, two: object, where: str = "") -> None:
+    if isinstance(one, dict):
+        assert isinstance(two, dict) and one.keys() == two.keys(), where
+        for key in one:
+            assert_equal(one[key], two[key], f"{where}.{key}")
+    elif isinstance(one, torch.Tensor):
+        assert torch.equal(one, two), where
+    else:
+        assert one == two, where
+
+
+VARIANTS = [(strategy, []) for strategy in STRATEGIES] + [("learn2synth", ["learn2synth.enhancement=network"]), ("learn2synth", ["learn2synth.enhancement=both", "learn2synth.hypergradient=exact"])]
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize(("strategy", "settings"), VARIANTS)
+def test_every_strategy_runs_and_leaves_a_model_that_segments(strategy: str, settings: list[str], ndim: int, tiny: Tiny, cohort: Cohort, tmp_path: Path) -> None:
+    config = tiny(ndim, *settings, strategy=strategy, validate_every=1, preview_every=1, checkpoint_every=1)
+    run, events = trained(config, cohort, tmp_path / "run")
+    assert [event["event"] for event in events] == [event["event"] for event in run.events()]
+    assert events[-1]["event"] == "finished" and run.status() == "finished"
+    preview = next(event for event in events if event["event"] == "preview")
+    needed = {"real", "prediction"} | ({"labels", "prior", "learned"} if strategy != "supervised" else set())
+    assert needed <= preview["paths"].keys()
+    assert all((run.previews / name).is_file() for name in preview["paths"].values())
+    subject = cohort.of("validation")[0]
+    segmentation = Segmenter.load(run.folder).segment(read_image(subject.image))
+    assert segmentation.labels.data.shape == (28, 28, 28)
+    assert set(Model.read(run.model_path).card["learned"]) == set(next(e for e in events if e["event"] == "step")["learned"])
+
+
+@pytest.mark.parametrize(("strategy", "settings"), [("randomised", []), ("learn2synth", ["learn2synth.enhancement=both", "learn2synth.every=2"])])
+def test_a_resumed_run_is_the_uninterrupted_run_bit_for_bit(strategy: str, settings: list[str], tiny: Tiny, cohort: Cohort, tmp_path: Path) -> None:
+    config = tiny(2, *settings, strategy=strategy, steps=7, validate_every=3, preview_every=5, checkpoint_every=2)
+    whole, _ = trained(config, cohort, tmp_path / "whole")
+    broken = Run(tmp_path / "broken")
+
+    def stop_after_three(event: dict) -> None:
+        if event["event"] == "step" and event["step"] == 3:
+            broken.request_stop()
+
+    last = train_run(config, cohort, broken, stop_after_three)
+    assert last["event"] == "stopped" and last["step"] == 3 and broken.model_path.is_file() and not broken.stop_requested()
+    train_run(config, cohort, broken, lambda event: None)
+    assert_equal(final_state(whole), final_state(broken))
+    assert whole.model_path.read_bytes() == broken.model_path.read_bytes()
+    last_steps = [[e for e in run.events() if e["event"] == "step"][-1] for run in (whole, broken)]
+    assert last_steps[0]["synthetic_loss"] == last_steps[1]["synthetic_loss"] and last_steps[0]["learned"] == last_steps[1]["learned"]
+
+
+def test_a_run_killed_without_warning_resumes_to_the_same_end(tiny: Tiny, cohort: Cohort, tmp_path: Path) -> None:
+    config = tiny(2, strategy="learn2synth", steps=20, validate_every=10, preview_every=1000, checkpoint_every=4)
+    write_json(tmp_path / "config.json", config.to_json())
+    write_json(tmp_path / "cohort.json", cohort.to_json())
+    code = "\n".join([
+        "import json, sys, pathlib",
+        "from Learn2SynthLib.config import RunConfig",
+        "from Learn2SynthLib.learning.session import train_run",
+        "from Learn2SynthLib.run import Run",
+        "from Learn2SynthLib.volume.cohort import Cohort",
+        "folder = pathlib.Path(sys.argv[1])",
+        "config = RunConfig.from_json(json.loads((folder / 'config.json').read_text()), 'test')",
+        "cohort = Cohort.from_json(json.loads((folder / 'cohort.json').read_text()))",
+        "train_run(config, cohort, Run(folder / 'killed'), lambda event: print(event['event'], event.get('step'), flush=True))",
+    ])
+    # sums are rounded by the number of threads: bit for bit means on as many of them
+    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY, env=os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"})
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.split() == ["step", "13"]:
+            process.kill()
+            break
+    process.wait()
+    process.stdout.close()
+    killed = Run(tmp_path / "killed")
+    assert killed.status() == "interrupted" and final_state(killed)["step"] == 12
+    train_run(config, cohort, killed, lambda event: None)
+    whole, _ = trained(config, cohort, tmp_path / "whole")
+    assert_equal(final_state(whole), final_state(killed))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of this kind are POSIX's")
+def test_ctrl_c_stops_after_the_step_with_a_checkpoint(tiny: Tiny, cohort: Cohort, tmp_path: Path) -> None:
+    def interrupt(event: dict) -> None:
+        if event["event"] == "step" and event["step"] == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    run = Run(tmp_path / "run")
+    last = train_run(tiny(2, steps=50, checkpoint_every=100), cohort, run, interrupt)
+    assert last["event"] == "stopped" and final_state(run)["step"] == 2 and run.model_path.is_file()
+
+
+def test_a_failure_is_told_with_advice_and_the_run_resumes(tiny: Tiny, cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny(2, strategy="randomised", steps=4, checkpoint_every=1)
+    healthy = torch.optim.Adam.step
+
+    def broken(self: torch.optim.Adam, *arguments: object) -> None:
+        if self.state and next(iter(self.state.values()))["step"] == 2:
+            raise RuntimeError("CUDA out of memory")
+        healthy(self, *arguments)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", broken)
+    run = Run(tmp_path / "run")
+    with pytest.raises(RuntimeError):
+        train_run(config, cohort, run, lambda event: None)
+    failed = run.events()[-1]
+    assert failed["event"] == "failed" and "batch_size" in failed["advice"] and run.status() == "failed"
+    monkeypatch.undo()
+    assert train_run(config, cohort, run, lambda event: None)["event"] == "finished"
+
+
+def test_a_run_of_another_configuration_or_other_data_is_left_alone(tiny: Tiny, cohort: Cohort, tmp_path: Path) -> None:
+    run, _ = trained(tiny(2, strategy="randomised"), cohort, tmp_path / "run")
+    before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file() and path.name != "lock"}
+    with pytest.raises(InputError, match=r"another configuration \(seed 0 there, 1 here\)"):
+        train_run(tiny(2, strategy="randomised", seed=1), cohort, run, print)
+    with pytest.raises(InputError, match="other data|another data"):
+        train_run(tiny(2, strategy="randomised"), Cohort(cohort.subjects[1:]), run, print)
+    assert before == {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file() and path.name != "lock"}
+
+
+def test_a_run_in_use_is_refused(tiny: Tiny, cohort: Cohort, tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    with run.locked(), pytest.raises(InputError, match=f"in use by process {os.getpid()}"):
+        train_run(tiny(), cohort, Run(run.folder), print)
+
+
+@pytest.mark.parametrize("strategy", ["supervised", "mixed", "learn2synth"])
+def test_a_strategy_that_needs_real_scans_says_so(strategy: str, tiny: Tiny, cohort: Cohort) -> None:
+    with pytest.raises(InputError, match="no annotated real scans given; add --real"):
+        check_needs(tiny(2, strategy=strategy), Cohort(cohort.of("label_map")))
+
+
+def test_without_validation_scans_a_quarter_is_held_out_or_the_figure_called_optimistic(tiny: Tiny, cohort: Cohort) -> None:
+    one = cohort.of("real")[0]
+    scans = [replace(one, name=f"scan {k}") for k in range(8)]
+    real, held, independent = split_real(tiny(strategy="supervised"), Cohort(tuple(scans)))
+    assert (len(real), len(held), independent) == (6, 2, True)
+    real, held, independent = split_real(tiny(strategy="supervised"), Cohort(tuple(scans[:2])))
+    assert (len(real), len(held), independent) == (2, 2, False)
+
+
+def test_advice_to_stop_comes_when_nothing_is_gained(tiny: Tiny, cohort: Cohort, tmp_path: Path) -> None:
+    config = tiny(2, "optimiser.lr=0", strategy="randomised", steps=5, validate_every=1, patience=2)
+    _, events = trained(config, cohort, tmp_path / "run")
+    advised = [event for event in events if "advice" in event]
+    assert advised and advised[0]["step"] == 3 and "no gain in the last 2 validations" in advised[0]["advice"]
+
+
+def test_the_best_model_is_kept_not_the_last(tiny: Tiny, cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = iter([0.5, 0.9, 0.2])
+
+    def validate(*arguments: object) -> dict:
+        return {"dice": {"mean": next(scores)}, "scans": {}, "note": ""}
+
+    monkeypatch.setattr("Learn2SynthLib.learning.trainer.validate", validate)
+    run, events = trained(tiny(2, strategy="randomised", steps=3, validate_every=1), cohort, tmp_path / "run")
+    card = Model.read(run.model_path).card
+    assert card["provenance"]["step"] == 2 and card["validation"]["dice"]["mean"] == 0.9 and events[-1]["best"] == 0.9
+
+
+def test_closing_the_iterator_early_leaves_a_usable_run(tiny: Tiny, cohort: Cohort, tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    config = tiny(2, strategy="randomised", steps=9)
+    run.prepare(config.to_json(), cohort.to_json())
+    events = Trainer(config, cohort, run).events()
+    while next(events)["event"] != "step":
+        pass
+    events.close()
+    assert run.model_path.is_file() and final_state(run)["step"] == 1
+    assert json.loads(run.events_path.read_text().splitlines()[-1])["event"] == "stopped"
