@@ -56,7 +56,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _verb(verbs: argparse._SubParsersAction, name: str, summary: str, epilog: str = "") -> argparse.ArgumentParser:
-    parser = verbs.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = verbs.add_parser(
+        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.set_defaults(verb=name)
     return parser
 
@@ -75,10 +77,14 @@ settings for --set KEY=VALUE, their defaults, their meaning:
     parser.add_argument("run", metavar="RUN", help="folder of the run")
     parser.add_argument("--labels", nargs="+", default=[], metavar="PATH", help="label maps to synthesise from: files or folders")
     for role, what in (("real", "annotated real scans to learn from"), ("validation", "annotated real scans that only measure")):
-        parser.add_argument(f"--{role}", nargs="+", action="append", default=[], metavar="PATH", help=f"{what}: a folder, or an image and its labels (repeatable)")
+        parser.add_argument(
+            f"--{role}", nargs="+", action="append", default=[], metavar="PATH", help=f"{what}: a folder, or an image and its labels (repeatable)"
+        )
     parser.add_argument("--unlabelled", nargs="+", default=[], metavar="IMAGE", help="real scans without labels, for strategies that use them")
     tables = ", ".join(names("Labels", ".json"))
-    parser.add_argument("--labels-ids", default="freesurfer", metavar="TABLE", help=f"what the numbers in --labels mean: {tables}, or a JSON file (default: freesurfer)")
+    parser.add_argument(
+        "--labels-ids", default="freesurfer", metavar="TABLE", help=f"what the numbers in --labels mean: {tables}, or a JSON file (default: freesurfer)"
+    )
     parser.add_argument("--real-ids", default="freesurfer", metavar="TABLE", help="likewise for --real and --validation (default: freesurfer)")
     parser.add_argument("--target", metavar="TABLE", help="the table to predict (default: brain)")
     _add_preset(parser)
@@ -118,7 +124,7 @@ def _evaluate(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("--prediction", required=True, metavar="PATH", help="a segmentation, or a folder of them")
     parser.add_argument("--reference", required=True, metavar="PATH", help="a reference, or a folder with the same names")
     parser.add_argument("--prediction-ids", default="brain", metavar="TABLE", help="what the numbers mean (default: brain)")
-    parser.add_argument("--reference-ids", default="brain", metavar="TABLE", help="likewise (default: brain)")
+    parser.add_argument("--reference-ids", default="freesurfer", metavar="TABLE", help="likewise (default: freesurfer)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 

@@ -14,10 +14,16 @@ from .pictures import AFTER, BEFORE, FAINT, MARGIN, SMALL, TEXT, TRACK, Colour, 
 
 _GAP = 4  # pixels
 _TITLES = {
-    "contrast_mean": "mean intensity", "contrast_spread": "intensity spread", "texture": "smooth part of the spread", "gamma": "gamma, log exponent",
-    "bias": "bias field", "blur_mm": "blur", "noise": "noise level",
+    "contrast_mean": "mean intensity",
+    "contrast_spread": "intensity spread",
+    "texture": "smooth texture",
+    "gamma": "gamma (logarithm)",
+    "bias": "bias field",
+    "blur_mm": "blur",
+    "noise": "noise level",
 }
-
+_OF_TISSUES = ("contrast_mean", "contrast_spread")
+_WHOLE = "whole image"
 
 
 @dataclass(frozen=True)
@@ -33,8 +39,8 @@ class LearnedRange:
 
     @property
     def title(self) -> str:
-        """Group and name as one."""
-        return f"{self.group}, {self.name}" if self.name else self.group
+        """Group and name as one; the name alone where it says all."""
+        return self.name if self.group == _WHOLE else f"{self.group}, {self.name}"
 
     @property
     def change(self) -> float:
@@ -55,8 +61,14 @@ def learned_ranges(learned: Mapping[str, float], prior: Mapping[str, float]) -> 
         before, after = _ends(prior, stem), _ends(learned, stem)
         if parameter in LEARNABLE and before and after:
             limits = fields[parameter]
-            ranges.append(LearnedRange(_TITLES[parameter], entry, limits.get("unit", ""), before, after, (limits["low"], limits["high"])))
+            ranges.append(LearnedRange(*_named(parameter, entry), limits.get("unit", ""), before, after, (limits["low"], limits["high"])))
     return ranges
+
+
+def _named(parameter: str, entry: str) -> tuple[str, str]:
+    """Group and name to show."""
+    title = _TITLES[parameter]
+    return (title, entry) if parameter in _OF_TISSUES else (_WHOLE, f"{title}, {entry}" if entry else title)
 
 
 def _ends(values: Mapping[str, float], stem: str) -> tuple[float, float] | None:
@@ -107,8 +119,8 @@ class RangeChart:
     def _draw_row(self, paper: Picture, place: tuple[int, int], width: int, range_: LearnedRange) -> None:
         """Name, track, and the learned ends in figures."""
         (x, y), pen = place, ImageDraw.Draw(paper)
-        start, end = x + int(0.42 * width), x + int(0.72 * width)
-        put_text(paper, (x + _GAP, y), fitted(range_.name or range_.group, start - x - 2 * _GAP, SMALL), SMALL)
+        start, end = x + int(0.40 * width), x + int(0.67 * width)
+        put_text(paper, (x + _GAP, y), fitted(range_.name, start - x - 2 * _GAP, SMALL), SMALL)
         put_text(paper, (end + 2 * _GAP, y), interval(range_.learned, range_.unit), SMALL, FAINT)
         middle = y + self.row // 2 - 2
 
@@ -122,10 +134,10 @@ class RangeChart:
 
 
 def _with_headings(ranges: Sequence[LearnedRange]) -> Iterator[LearnedRange | str]:
-    """The ranges; before those that belong to one parameter and have names of their own, its title."""
+    """The ranges, and before each group its title."""
     group = ""
     for range_ in ranges:
-        if range_.name and range_.group != group:
+        if range_.group != group:
             yield range_.group
         group = range_.group
         yield range_

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,8 +30,13 @@ def train(options: argparse.Namespace) -> int:
 
     run = Run(options.run)
     config = build_config(
-        options.preset or "quick-2d", options.assignments,
-        strategy=options.strategy, steps=options.steps, seed=options.seed, target=options.target, device=options.device,
+        options.preset or "quick-2d",
+        options.assignments,
+        strategy=options.strategy,
+        steps=options.steps,
+        seed=options.seed,
+        target=options.target,
+        device=options.device,
     )
     choose_device(config.device)
     cohort = build_cohort(
@@ -42,6 +46,10 @@ def train(options: argparse.Namespace) -> int:
     console = Console(options.json)
     if run.in_use():
         raise InputError(run.folder, f"is in use by {run.holder()}", remedy="stop that run first, or choose a new folder")
+    run.check(config.to_json(), cohort.to_json())
+    if run.status() == "finished":
+        console.show(run.events()[-1])
+        return DONE
     if not run.exists():
         _refuse_bad_data(config, cohort, console)
     last = train_run(config, cohort, run, console.show)
@@ -81,7 +89,7 @@ def segment(options: argparse.Namespace) -> int:
         write_label_map(result.labels, output)
         if result.probabilities is not None:
             write_probabilities(result.probabilities, result.labels.grid, output.with_name(f"{stem(output)}_probabilities.nii.gz"))
-        rows.append((image_path, result))
+        rows.append((image_path, result.volumes))
         console.segmented(image_path, output, result.notes, result.volumes_mm3)
     if options.volumes:
         write_volumes_csv(Path(options.volumes), rows)

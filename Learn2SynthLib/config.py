@@ -51,7 +51,9 @@ class SynthesisConfig:
     skull_strip: float = setting(0.5, "probability that tissue outside the brain is removed", low=0, high=1)
     gamma: tuple[float, ...] = _interval(-0.4, 0.4, "logarithm of the exponent applied to intensities", (-1.5, 1.5))
     bias: tuple[float, ...] = _interval(0, 0.3, "standard deviation of the log bias field at each scale", (0, 1.5))
-    bias_spacing_mm: tuple[float, ...] = setting((160.0, 80.0, 40.0), "distances of the control points of the bias field, one per scale", unit="mm", low=8, high=500)
+    bias_spacing_mm: tuple[float, ...] = setting(
+        (160.0, 80.0, 40.0), "distances of the control points of the bias field, one per scale", unit="mm", low=8, high=500
+    )
     blur_mm: tuple[float, ...] = _interval(0, 3, "full width at half maximum of the point spread", (0, 12), unit="mm")
     thick_slices: float = setting(0.25, "probability of thick slices in one direction", low=0, high=1)
     slice_thickness_mm: tuple[float, ...] = _interval(3, 7, "thickness and distance of thick slices", (0.2, 20), unit="mm")
@@ -104,14 +106,18 @@ class RandomisedConfig:
 class Learn2SynthConfig:
     """Synthetic images from the prior and from a synthesis that real scans teach (Hu et al. 2025)."""
 
-    enhancement: str = setting("parametric", "what is learned: the synthesis parameters, a network behind them, or both", choices=("parametric", "network", "both"))
+    enhancement: str = setting(
+        "parametric", "what is learned: the synthesis parameters, a network behind them, or both", choices=("parametric", "network", "both")
+    )
     learn: tuple[str, ...] = setting(LEARNABLE, "which synthesis parameters are learned; the others keep their prior", choices=LEARNABLE)
     fixed: tuple[str, ...] = setting((), "which of them are learned as one value instead of a range", choices=LEARNABLE)
-    share: float = setting(0.5, "part of each batch drawn from the wide prior, which keeps the network contrast-agnostic", low=0, high=0.95)
+    share: float = setting(0.25, "part of each batch drawn from the wide prior, which keeps the network contrast-agnostic", low=0, high=0.95)
     hypergradient: str = setting("one_sided", "exact, or the cheaper finite differences", choices=("exact", "one_sided", "central"))
     epsilon: float = setting(1e-3, "length of the finite-difference step", low=1e-8, high=0.1)
-    every: int = setting(2, "steps of the network for each step of the synthesis", low=1)
-    lr: float = setting(2e-2, "learning rate of the synthesis parameters, each measured in the width of its bounds", low=0)
+    start: float = setting(0.06, "part of the run before the synthesis begins to learn: an untrained network teaches noise", low=0, high=1)
+    duration: float = setting(0.4, "part of the run during which the synthesis learns, its rate falling to 0; then it stays", low=1e-6, high=1)
+    every: int = setting(1, "steps of the network for each step of the synthesis while it learns", low=1)
+    lr: float = setting(4e-2, "learning rate of the synthesis parameters, each measured in the width of its bounds", low=0)
     network_lr: float = setting(1e-3, "learning rate of the enhancement network", low=0)
     network_features: tuple[int, ...] = setting((8, 16, 32), "channels of the enhancement network, finest first", low=1, high=512, sizes=tuple(range(1, 7)))
 

@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import subprocess
 import sys
 import textwrap
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from . import charts, pictures
 from .charts import LearnedRange
-from .config import RunConfig, build_config
+from .config import RunConfig
 from .errors import InputError
 from .labels import LabelTable, load_table
 from .learning.data import Place, bounding_box, cut
-from .learning.session import train_run
 from .model import Model
 from .previewing import Previewer, Recipe, make_previewer
 from .randomness import stream
 from .run import Run
 from .segmentation.metrics import dice
 from .segmentation.segmenter import Segmenter
-from .volume.cohort import Cohort, build_cohort
+from .volume.cohort import build_cohort
 from .volume.files import read_image, read_label_map, write_image, write_label_map
-from .volume.geometry import resample_labels
+from .volume.geometry import model_grid, resample_image, resample_labels
 from .volume.image import Image, LabelMap
 from .volume.relabel import relabel
 
@@ -40,13 +41,21 @@ _PACKAGES = {
     "nilearn": ("0.14.1", "datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"),
     "deepmriprep": ("0.3.0", "data/templates"),
 }
-_ROUNDS = {"randomised": "1/2 before: random images", "learn2synth": "2/2 after: learned images"}
+_ROUNDS = {"randomised": "before: random images", "learn2synth": "after: learned images"}
 _SETTINGS = (
-    "target=brain-coarse", "grid.spacing_mm=2,2,2", "grid.shape=80,96", "network.features=8,16,32,64",
-    "optimiser.lr=5e-3", "learn2synth.share=0.25", "learn2synth.lr=0.04",
+    "target=brain-coarse",
+    "grid.spacing_mm=3,3,3",
+    "grid.shape=56,72",
+    "network.features=8,16,32,64",
+    "optimiser.lr=4e-3",
+    "synthesis.thick_slices=0",
+    "synthesis.crop=0",
+    "learn2synth.share=0.25",
+    "learn2synth.lr=0.03",
 )
-_STEPS = 500
+_STEPS = 700
 _LEVELS_MM = (-26.0, -4.0, 14.0)  # slices to show, in MNI space: cerebellum and hippocampus; putamen; thalamus and ventricles
+_HERE = Path(__file__).resolve().parents[1]  # where the trainings find this package
 _MOVED = 0.02  # of its bounds: a range that moved less is not shown
 
 
@@ -71,11 +80,6 @@ class DemoData:
                 write_label_map(resample_labels(read_label_map(atlases / f"{name}.nii.gz", table), image.grid), path)
         return data
 
-    def cohort(self) -> Cohort:
-        """The T1 with its labels as the real scan, the atlas as one more label map to draw images from."""
-        maps, real = build_cohort(label_maps=[self.atlas], labels_table="neuromorphometrics"), build_cohort(real=[(self.image, self.labels)])
-        return Cohort(maps.subjects + real.subjects)
-
 
 def package_path(name: str) -> Path:
     """Where the demo's data lies in an installed package, which is not imported. Raises InputError when it is not there."""
@@ -94,18 +98,19 @@ class _Scan:
     """The real scan: intensities, and the reference as values of the target table."""
 
     image: Image
-    reference: Tensor
+    reference: LabelMap
     target: LabelTable
 
     @classmethod
     def read(cls, data: DemoData, target: LabelTable) -> _Scan:
         labels = read_label_map(data.labels, "freesurfer")
-        return cls(read_image(data.image), relabel(labels.data, load_table("freesurfer").mapping_to(target)), target)
+        values = relabel(labels.data, load_table("freesurfer").mapping_to(target))
+        return cls(read_image(data.image), LabelMap(values, labels.grid, target.name), target)
 
     def dice(self, labels: LabelMap) -> dict[str, float]:
         """Of each scored structure, and 'mean' over them."""
         scored = {label.value: label.name for label in self.target.foreground if label.scored}
-        scores = dice(labels.data, self.reference, scored)
+        scores = dice(labels.data, self.reference.data, scored)
         return {"mean": float(np.nanmean(list(scores.values()))), **{scored[value]: score for value, score in scores.items()}}
 
 
@@ -135,13 +140,14 @@ def run_demo(output: Path, device: str = "auto", steps: int = _STEPS) -> None:
     start = time.monotonic()
     data = DemoData.into(output / "data")
     print(_INTRODUCTION.format(steps=steps), flush=True)
-    configs = {name: _config(name, device, steps) for name in _ROUNDS}
-    scan = _Scan.read(data, load_table(configs["randomised"].target))
-    before, after = (_train(output / name, config, data, scan) for name, config in configs.items())
+    _train_both(output, {name: _command(output, name, data, device, steps) for name in _ROUNDS})
+    scan = _Scan.read(data, load_table(Run(output / "learn2synth").config()["target"]))
+    before, after = (_result(Run(output / name), scan, device) for name in _ROUNDS)
     for trained, when in ((before, "before"), (after, "after")):
         write_label_map(trained.labels, output / f"segmentation_{when}.nii.gz")
     pictures.write_png(_picture(before, after, scan, data), output / "demo.png")
-    print(_summary(before, after, data, output, time.monotonic() - start))
+    print(_summary(before, after, output, time.monotonic() - start))
+    print(_commands(output, data, device, steps))
 
 
 _INTRODUCTION = """\
@@ -150,28 +156,65 @@ Two networks learn to segment the brain, {steps} steps each, from images drawn o
   after:  how they are drawn is learned, from how the network does on one real scan"""
 
 
-def _config(strategy: str, device: str, steps: int) -> RunConfig:
-    """Equal settings for both strategies."""
-    rarely = dict.fromkeys(("validate_every", "preview_every"), steps)
-    return build_config("quick-2d", _SETTINGS, strategy=strategy, device=device, steps=steps, **rarely)
+def _command(output: Path, strategy: str, data: DemoData, device: str, steps: int) -> list[str]:
+    """The command line of one training; both have equal settings but for the strategy."""
+    rarely = (f"validate_every={steps}", f"preview_every={steps}")
+    return [
+        "train", str(output / strategy), "--strategy", strategy, "--labels", str(data.atlas), "--labels-ids", "neuromorphometrics",
+        "--real", str(data.image), str(data.labels), "--steps", str(steps), "--device", device, "--set", *_SETTINGS, *rarely,
+    ]
 
 
-def _train(folder: Path, config: RunConfig, data: DemoData, scan: _Scan) -> _Trained:
-    run = Run(folder)
-    with tqdm(total=config.steps, desc=_ROUNDS[config.strategy], unit="step", disable=not sys.stderr.isatty()) as bar:
-        last = train_run(config, data.cohort(), run, lambda event: _show(bar, event))
-    if last["event"] != "finished":
-        raise KeyboardInterrupt
-    if bar.disable:
-        print(f"{_ROUNDS[config.strategy]}: {config.steps} steps, {last['seconds']:.0f} s", flush=True)
+def _train_both(output: Path, commands: Mapping[str, Sequence[str]]) -> None:
+    """Runs both trainings side by side, half of the cores each; what they say goes to a log beside each run.
+
+    Raises KeyboardInterrupt when interrupted, after both have written their checkpoints, and RuntimeError when one fails.
+    """
+    threads = str(max(1, (os.cpu_count() or 2) // 2))
+    environment = os.environ | {"OMP_NUM_THREADS": threads, "PYTHONPATH": os.pathsep.join(filter(None, [str(_HERE), os.environ.get("PYTHONPATH")]))}
+    output.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        running = {}
+        for name, command in commands.items():
+            log = stack.enter_context(open(output / f"{name}.log", "w", encoding="utf-8"))
+            # A session of its own: Ctrl-C reaches the demo alone, which then asks both to stop.
+            running[name] = subprocess.Popen([sys.executable, "-m", __package__, *command], env=environment, stdout=log, stderr=log, start_new_session=True)
+        try:
+            _follow(output, running)
+        except KeyboardInterrupt:
+            for name in running:
+                Run(output / name).request_stop()
+            raise
+        finally:
+            codes = {name: process.wait() for name, process in running.items()}
+    failed = [name for name, code in codes.items() if code]
+    if failed:
+        said = (output / f"{failed[0]}.log").read_text(encoding="utf-8").strip().splitlines() or ["no message"]
+        raise RuntimeError(f"the training '{failed[0]}' failed: {said[-1]}")
+
+
+def _follow(output: Path, running: Mapping[str, subprocess.Popen[bytes]]) -> None:
+    """Bars on a terminal for as long as a training runs."""
+    hidden = not sys.stderr.isatty()
+    bars = {name: tqdm(desc=f"{_ROUNDS[name]:<22}", unit="step", position=k, disable=hidden) for k, name in enumerate(running)}
+    offsets = dict.fromkeys(running, 0)
+    while any(process.poll() is None for process in running.values()):
+        time.sleep(0.3)
+        for name, bar in bars.items():
+            events, offsets[name] = Run(output / name).events_from(offsets[name])
+            for event in events:
+                if event["event"] in ("started", "step"):
+                    bar.total = event["steps"]
+                    bar.update(event["step"] - bar.n)
+    for bar in bars.values():
+        bar.close()
+
+
+def _result(run: Run, scan: _Scan, device: str) -> _Trained:
+    """What a finished training made of the scan."""
     model = Model.read(run.model_path)
-    labels = Segmenter.from_model(model, run.model_path, config.device).segment(scan.image).labels
-    return _Trained(model, config, labels, scan.dice(labels))
-
-
-def _show(bar: tqdm, event: Mapping[str, Any]) -> None:
-    if event["event"] in ("started", "step"):
-        bar.update(event["step"] - bar.n)
+    labels = Segmenter.from_model(model, run.model_path, device).segment(scan.image).labels
+    return _Trained(model, RunConfig.from_json(run.config(), run.config_path), labels, scan.dice(labels))
 
 
 # --- the picture
@@ -191,8 +234,13 @@ def _picture(before: _Trained, after: _Trained, scan: _Scan, data: DemoData) -> 
 _TITLE = "Learn2Synth: learning to segment from images that no scanner ever took"
 _GROUPS = (("What the networks learn from: images drawn out of label maps", 3), ("What they then make of a real scan", 4))
 _COLUMNS = (
-    "label map, bent at random", "image drawn from it, before learning", "the same draw after learning",
-    "real scan", "segmented, before learning", "segmented, after learning", "reference labels",
+    "label map, bent at random",
+    "image drawn from it, before learning",
+    "the same draw after learning",
+    "real scan",
+    "segmented, before learning",
+    "segmented, after learning",
+    "reference labels",
 )
 _STORY = (
     "A label map is bent at random and every tissue gets an intensity; noise, blur and bias fields are added: an image whose true labels are known. "
@@ -228,28 +276,34 @@ def _drawn(previewer: Previewer, z_mm: float, index: int) -> list[np.ndarray]:
 
 def _segmented(scan: _Scan, trained: Sequence[_Trained], z_mm: float, extent: tuple[int, int]) -> list[np.ndarray]:
     """Tiles, 1 mm a pixel: the scan at one height, its segmentations, the reference."""
-    level = round(z_mm - scan.image.grid.affine[2, 3])
-    box = bounding_box(scan.reference != 0)
-    centre = [(low + high) // 2 for low, high in box[:2]]
-    image, *labels = (cut(volume[:, :, level], centre, extent) for volume in (scan.image.data, *(t.labels.data for t in trained), scan.reference))
-    grey = pictures.grey(pictures.upright(image), 0, float(scan.image.data.max()))
-    return [grey, *(pictures.coloured(pictures.upright(values), scan.target) for values in labels)]
+    grid = model_grid(scan.image.grid, (1.0, 1.0, 1.0))
+    image = resample_image(scan.image, grid).data
+    *found, reference = (resample_labels(labels, grid).data for labels in (*(t.labels for t in trained), scan.reference))
+    centre = [(low + high) // 2 for low, high in bounding_box(reference != 0)[:2]]
+    level = round(z_mm - grid.affine[2, 3])
+    shown, *maps = (pictures.upright(cut(volume[:, :, level], centre, extent)) for volume in (image, *found, reference))
+    return [pictures.grey(shown, 0, float(image.max())), *(pictures.coloured(labels, scan.target) for labels in maps)]
 
 
 # --- the words at the end
 
 
-def _summary(before: _Trained, after: _Trained, data: DemoData, output: Path, seconds: float) -> str:
-    settings = " ".join(_SETTINGS)
-    return "\n".join([
+def _summary(before: _Trained, after: _Trained, output: Path, seconds: float) -> str:
+    lines = [
         "", f"{'Dice with the reference on the real scan':<40}{'before':>8}{'after':>8}", *_dice_lines(before, after),
         "", f"{'Learned synthesis, where it moved most':<42}{'before':<18}after", *_range_lines(after.ranges),
         "", textwrap.fill(_CAVEAT, 100),
-        "", f"Done in {seconds / 60:.1f} minutes. Look at {output / 'demo.png'}. The same by hand:",
-        f"  learn2synth train {output / 'my-run'} --labels {data.atlas} --labels-ids neuromorphometrics \\",
-        f"    --real {data.image} {data.labels} --steps {after.config.steps} --set {settings}",
-        f"  learn2synth segment {output / 'learn2synth'} {data.image} --output {output / 'my-segmentation.nii.gz'}",
-    ])
+        "", f"Done in {seconds / 60:.1f} minutes. Look at {output / 'demo.png'}",
+    ]
+    return "\n".join(lines)
+
+
+def _commands(output: Path, data: DemoData, device: str, steps: int) -> str:
+    """What the demo did, as command lines to repeat and to change."""
+    train = _command(output, "learn2synth", data, device, steps)
+    train[1] = str(output / "my-run")
+    segment = ["segment", train[1], str(data.image), "--output", str(output / "my-segmentation.nii.gz")]
+    return "\n".join(["The same by hand:", *(f"  learn2synth {shlex.join(command)}" for command in (train, segment))])
 
 
 def _dice_lines(before: _Trained, after: _Trained) -> list[str]:

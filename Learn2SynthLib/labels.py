@@ -124,8 +124,14 @@ def _label_from_json(entry: Any, where: str) -> Label:
         raise InputError(where, f"colour {colour!r}", "three whole numbers from 0 to 255")
     generation = entry["generation"] if "generation" in entry else _generation_of(entry["name"], ids)
     return Label(
-        entry["value"], entry["name"], tuple(colour), ids, side, generation,
-        bool(entry.get("scored", entry["value"] != 0)), bool(entry.get("largest_component", False)),
+        entry["value"],
+        entry["name"],
+        tuple(colour),
+        ids,
+        side,
+        generation,
+        bool(entry.get("scored", entry["value"] != 0)),
+        bool(entry.get("largest_component", False)),
     )
 
 

@@ -21,6 +21,7 @@ from .files import write_json
 
 # Where the record of the holder ends and the locked byte lies: on Windows a locked byte cannot be read by others.
 _LOCKED_BYTE = 1 << 20
+_BEFORE_A_RUN = ("lock", "stop", "cohort.json", "environment.json")  # config.json is written last: it makes a folder a run
 _ENDED = ("finished", "stopped", "failed")
 
 
@@ -42,17 +43,19 @@ class Run:
     def exists(self) -> bool:
         return self.config_path.is_file()
 
-    def prepare(self, config: dict[str, Any], cohort: dict[str, Any]) -> None:
-        """Writes the run's description, or checks that the folder holds a run of the very same one.
-
-        Raises InputError when the folder belongs to another configuration or other data, or holds something else.
-        """
+    def check(self, config: dict[str, Any], cohort: dict[str, Any]) -> None:
+        """Raises InputError when the folder belongs to another configuration or other data, or holds something else."""
         if self.exists():
             self._check_same(self.config_path, _comparable(config), "configuration")
             self._check_same(self.cohort_path, cohort, "data")
-            return
-        if self.folder.is_dir() and any(p.name not in (self.lock_path.name, self.stop_path.name) for p in self.folder.iterdir()):
+        elif self.folder.is_dir() and any(p.name not in _BEFORE_A_RUN for p in self.folder.iterdir()):
             raise InputError(self.folder, "is not empty and holds no run", remedy="choose a new folder")
+
+    def prepare(self, config: dict[str, Any], cohort: dict[str, Any]) -> None:
+        """Writes the run's description, unless it is there already. Raises InputError as `check` does."""
+        self.check(config, cohort)
+        if self.exists():
+            return
         write_json(self.cohort_path, cohort)
         write_json(self.folder / "environment.json", environment())
         write_json(self.config_path, config)
@@ -172,7 +175,14 @@ def environment() -> dict[str, Any]:
             versions[package] = "bundled or absent"
     from . import __version__
 
-    return {"learn2synth": __version__, "python": sys.version.split()[0], "system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count(), **versions}
+    return {
+        "learn2synth": __version__,
+        "python": sys.version.split()[0],
+        "system": platform.platform(),
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        **versions,
+    }
 
 
 def _comparable(config: dict[str, Any]) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def describe(kind: type, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
     hints, defaults = get_type_hints(kind), kind()
     for field in dataclasses.fields(kind):
         if dataclasses.is_dataclass(hints[field.name]):
-            yield from describe(hints[field.name], f"{prefix}{field.name}.")  # type: ignore[arg-type]
+            yield from describe(hints[field.name], f"{prefix}{field.name}.")
         else:
             yield prefix + field.name, getattr(defaults, field.name), _meaning(field.metadata)
 
@@ -66,7 +66,7 @@ def _meaning(metadata: Mapping[str, Any]) -> str:
 
 def _convert(value: Any, kind: Any, limits: Mapping[str, Any], where: str, current: Any) -> Any:
     if dataclasses.is_dataclass(kind):
-        return from_json(kind, value, where, current)  # type: ignore[type-var]
+        return from_json(type(current), value, where, current)
     if get_origin(kind) is tuple:
         return _convert_tuple(value, get_args(kind)[0], limits, where)
     return _convert_scalar(value, kind, limits, where)

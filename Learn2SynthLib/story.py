@@ -33,12 +33,13 @@ def _run_lines(run: Run) -> list[str]:
 
 def _model_lines(card: dict[str, Any]) -> list[str]:
     provenance = card.get("provenance") or {}
+    seed = (provenance.get("config") or {}).get("seed", "?")
     spacing = " x ".join(f"{s:g}" for s in card["spacing_mm"])
     labels = [label["name"] for label in card["labels"]["labels"] if label["value"]]
     lines = [
         f"model     {card.get('name')}: {card['network']['name']} of {card['ndim']} dimensions, {spacing} mm, features {card['network']['features']}",
         f"labels    {len(labels)} of '{card['labels']['name']}': {', '.join(labels)}",
-        f"made by   learn2synth {provenance.get('learn2synth', '?')}, step {provenance.get('step', '?')}, seed {(provenance.get('config') or {}).get('seed', '?')}",
+        f"made by   learn2synth {provenance.get('learn2synth', '?')}, step {provenance.get('step', '?')}, seed {seed}",
         f"data      {_data(provenance.get('data') or [])}",
         f"licence   {card.get('licence')}",
     ]
@@ -62,4 +63,3 @@ def _learned(learned: dict[str, dict[str, float]]) -> list[str]:
         return []
     rows = [f"          {name:<44} {entry['learned']:>8.3f}   prior {entry['prior']:.3f}" for name, entry in learned.items()]
     return ["learned   synthesis parameters", *rows]
-

@@ -9,10 +9,13 @@ import safetensors.torch
 from .. import __version__
 from ..model import SCHEMA, SYNTHESIS, Model
 from ..settings import to_json
-from ..synthesis.intensity import HIGH, LOW
+from ..volume.intensity import HIGH, LOW
 from .strategy import Strategy
 
-CITATION = "Hu X, Zeng X, Puonti O, Iglesias JE, Fischl B, Balbastre Y. Learn2Synth: learning optimal data synthesis using hypergradients for brain image segmentation. ICCV 2025."
+CITATION = (
+    "Hu X, Zeng X, Puonti O, Iglesias JE, Fischl B, Balbastre Y. "
+    "Learn2Synth: learning optimal data synthesis using hypergradients for brain image segmentation. ICCV 2025."
+)
 
 
 def make_model(strategy: Strategy, cohort: dict[str, Any], validation: dict[str, Any] | None, step: int) -> Model:

@@ -17,12 +17,13 @@ from ..config import RunConfig
 from ..errors import InputError
 from ..labels import LabelTable, load_table
 from ..synthesis.classes import TissueClasses
-from ..synthesis.intensity import normalise
 from ..synthesis.synthesizer import Maps
 from ..volume.cohort import Subject
 from ..volume.files import read_image, read_label_map
 from ..volume.geometry import model_grid, resample_image, resample_labels
 from ..volume.image import Grid, LabelMap
+from ..volume.intensity import normalise
+from ..volume.population import label_counts
 from ..volume.relabel import relabel
 
 _BALANCED = 0.5  # part of the windows that is cut about a structure
@@ -60,12 +61,16 @@ class Preparation:
         """Reads and resamples one annotated subject. Raises InputError."""
         labels = _on_model_grid(subject, self.spacing_mm)
         table = load_table(subject.table)
-        unknown = table.unknown(labels.data.unique().tolist())
+        unknown = table.unknown(label_counts(labels))
         if unknown:
-            raise InputError(subject.labels, f"labels {unknown} are not in the table '{table.name}'", remedy="name the right table with --labels-ids or --real-ids")
+            raise InputError(
+                subject.labels, f"labels {unknown} are not in the table '{table.name}'", remedy="name the right table with --labels-ids or --real-ids"
+            )
         target = self.target_of(labels, table)
         if not target.any():
-            raise InputError(subject.labels, f"none of its labels stands for a structure of '{self.target.name}'", remedy="choose another --target or table of ids")
+            raise InputError(
+                subject.labels, f"none of its labels stands for a structure of '{self.target.name}'", remedy="choose another --target or table of ids"
+            )
         classes = fill_gaps(relabel(labels.data, self.classes.mapping_from(table)).to(torch.uint8), self.classes, labels.grid.spacing_mm, self.fluid_mm)
         return Example(subject.name, classes, target, self._image(subject, labels.grid), labels.grid, bounding_box(target), anchors(target))
 
@@ -124,11 +129,10 @@ def bounding_box(mask: Tensor) -> tuple[tuple[int, int], ...]:
 
 def anchors(target: Tensor) -> tuple[Tensor, ...]:
     """Voxels (n, 3) of each structure, evenly picked from all that it has."""
-    found = []
-    for row in target[target > 0].unique().tolist():
-        voxels = (target == row).nonzero()
-        found.append(voxels[:: max(1, len(voxels) // _ANCHORS)].short())
-    return tuple(found)
+    voxels = target.nonzero()
+    rows, order = target[target > 0].sort(stable=True)
+    of_each = voxels[order].split(rows.unique_consecutive(return_counts=True)[1].tolist())
+    return tuple(of_one[:: max(1, len(of_one) // _ANCHORS)].short() for of_one in of_each)
 
 
 @dataclass(frozen=True)

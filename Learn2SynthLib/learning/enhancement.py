@@ -21,8 +21,8 @@ class Enhancement(nn.Module):
     def __init__(self, ndim: int, features: Sequence[int]) -> None:
         super().__init__()
         self.network = build_network(NetworkConfig("unet", tuple(features)), ndim, 2, 1)
-        nn.init.zeros_(self.network.head.weight)
-        nn.init.zeros_(self.network.head.bias)
+        for parameter in self.network.get_submodule("head").parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, images: Tensor, seeds: Sequence[int]) -> Tensor:
         noise = normal(seeds, "enhancement", images.shape[1:], images)

@@ -26,4 +26,4 @@ def make_synthesizer(config: RunConfig, preparation: Preparation) -> Synthesizer
     row = {label.value: index for index, label in enumerate(preparation.target.labels)}
     mirrored = preparation.target.mirrored()
     mirror = [row[mirrored[label.value]] for label in preparation.target.labels]
-    return Synthesizer(config.synthesis, config.grid, ranges, preparation.classes, mirror, enhancement)
+    return Synthesizer(config.synthesis, config.grid, ranges, mirror, enhancement)

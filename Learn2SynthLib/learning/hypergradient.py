@@ -36,7 +36,7 @@ def exact(loss: Loss, weights: Weights, images: Tensor, epsilon: float = 0.0) ->
     def gradient_of(x: Tensor) -> tuple[Weights, Tensor]:
         return torch.func.grad_and_value(loss)(weights, x)
 
-    gradient, pull, value = torch.func.vjp(gradient_of, images, has_aux=True)
+    gradient, pull, value = torch.func.vjp(gradient_of, images, has_aux=True)  # type: ignore[misc]
     return Differentiated(value, gradient, lambda u: pull(u)[0])
 
 

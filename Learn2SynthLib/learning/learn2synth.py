@@ -43,11 +43,11 @@ class Learn2Synth(Strategy):
         self.teacher = _teacher(task)
         self.rates = [group["lr"] for group in self.teacher.param_groups]
 
-    def step(self, index: int, progress: float) -> dict[str, float]:
-        teach = index % self.settings.every == 0
+    def step(self, index: int) -> dict[str, float]:
+        teach = 0 <= self._taught(index) < 1 and index % self.settings.every == 0
         batch = self._batch(index, teach)
         if teach:
-            return self._teach(index, progress, batch)
+            return self._teach(index, batch)
         return {"synthetic_loss": self._follow(batch)}
 
     def _follow(self, batch: Batch) -> float:
@@ -58,7 +58,11 @@ class Learn2Synth(Strategy):
         self.task.optimiser.step()
         return float(loss.detach())
 
-    def _teach(self, index: int, progress: float, batch: Batch) -> dict[str, float]:
+    def _taught(self, index: int) -> float:
+        """Part of the synthesis's learning that is done: below 0 before it begins, from 1 on when it is over."""
+        return (index / self.task.config.steps - self.settings.start) / self.settings.duration
+
+    def _teach(self, index: int, batch: Batch) -> dict[str, float]:
         """One step of the network, then one of the synthesis by the loss of the stepped network on real scans."""
         weights, network = self._weights(), self.task.network
 
@@ -70,7 +74,7 @@ class Learn2Synth(Strategy):
         gradient = _plus(learned.gradient, wide_loss, network)
         self._update(gradient)
         real_loss, v = self._real_gradient(index)
-        self._update_synthesis(batch.images, learned.pullback(through_update(self.task.optimiser, gradient, v)), progress)
+        self._update_synthesis(batch.images, learned.pullback(through_update(self.task.optimiser, gradient, v)), self._taught(index))
         return {"synthetic_loss": float(learned.loss) + float(wide_loss.detach()), "real_loss": real_loss}
 
     def _batch(self, index: int, teach: bool) -> Batch:
@@ -105,11 +109,13 @@ class Learn2Synth(Strategy):
         weights = dict(self.task.network.named_parameters())
         return float(loss.detach()), dict(zip(weights, torch.autograd.grad(loss, list(weights.values()))))
 
-    def _update_synthesis(self, images: Tensor, cotangent: Tensor, progress: float) -> None:
+    def _update_synthesis(self, images: Tensor, cotangent: Tensor, taught: float) -> None:
         self.teacher.zero_grad(set_to_none=True)
         images.backward(cotangent)
+        for group in self.teacher.param_groups:
+            _normalise_gradient(group["params"])
         for group, rate in zip(self.teacher.param_groups, self.rates):
-            group["lr"] = rate * (1 - progress)
+            group["lr"] = rate * (1 - taught)
         self.teacher.step()
         self.task.synthesizer.ranges.project()
 
@@ -137,6 +143,14 @@ def _teacher(task: Task) -> torch.optim.Optimizer:
     if synthesizer.enhancement is not None:
         groups.append({"params": list(synthesizer.enhancement.parameters()), "lr": settings.network_lr})
     return torch.optim.Adam([group for group in groups if group["params"]], betas=(0.9, 0.99))
+
+
+def _normalise_gradient(parameters: list[torch.nn.Parameter]) -> None:
+    """Gradients of length 1 together: single batches give hypergradients many times longer than most, and would rule the average."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    length = torch.stack([g.square().sum() for g in gradients]).sum().sqrt().clamp(min=1e-30)
+    for gradient in gradients:
+        gradient /= length
 
 
 def _plus(gradient: Weights, loss: Tensor, network: torch.nn.Module) -> Weights:

@@ -10,7 +10,7 @@ from .strategy import Strategy
 class Mixed(Strategy):
     needs = ("label_map", "real")
 
-    def step(self, index: int, progress: float) -> dict[str, float]:
+    def step(self, index: int) -> dict[str, float]:
         config = self.task.config
         count = round(config.mixed.share * config.batch_size)
         real = self.task.real_batch(index, count, config.supervised.augmentation)

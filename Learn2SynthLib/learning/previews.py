@@ -34,10 +34,12 @@ def write_preview(strategy: Strategy, example: Example | None, folder: Path, ste
         volumes["real"] = Image(example.image, example.grid)
         volumes["prediction"] = LabelMap(values[segment_example(task, example)].int(), example.grid, task.target.name)
     folder.mkdir(exist_ok=True)
-    paths = {}
+    paths = {what: f"step_{step:06d}_{what}.nii.gz" for what in volumes}
     for what, volume in volumes.items():
-        paths[what] = f"step_{step:06d}_{what}.nii.gz"
-        (write_image if isinstance(volume, Image) else write_label_map)(volume, folder / paths[what])  # type: ignore[operator]
+        if isinstance(volume, Image):
+            write_image(volume, folder / paths[what])
+        else:
+            write_label_map(volume, folder / paths[what])
     return paths
 
 

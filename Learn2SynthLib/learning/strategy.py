@@ -75,8 +75,8 @@ class Strategy(ABC):
         self.task = task
 
     @abstractmethod
-    def step(self, index: int, progress: float) -> dict[str, float]:
-        """Trains one step; `progress` is the part of the run that is done. Returns the losses by name."""
+    def step(self, index: int) -> dict[str, float]:
+        """Trains one step. Returns the losses by name."""
 
     def learned(self) -> dict[str, float]:
         """The learned synthesis parameters by readable name."""

@@ -8,7 +8,7 @@ from .strategy import Strategy
 class Supervised(Strategy):
     needs = ("real",)
 
-    def step(self, index: int, progress: float) -> dict[str, float]:
+    def step(self, index: int) -> dict[str, float]:
         config = self.task.config
         images, target = self.task.real_batch(index, config.batch_size, config.supervised.augmentation)
         return {"real_loss": self.task.train(images, target)}

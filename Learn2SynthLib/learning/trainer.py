@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +12,6 @@ import torch
 from ..config import RunConfig
 from ..errors import InputError
 from ..files import written_aside
-from ..labels import load_table
 from ..randomness import stream_seed
 from ..run import Run
 from ..segmentation.device import choose_device
@@ -84,8 +83,14 @@ class Trainer:
     def _started(self) -> Event:
         parameters = sum(p.numel() for p in self.strategy.task.network.parameters())
         return self.run.append(
-            "started", step=self.done, steps=self.config.steps, strategy=self.config.strategy, device=str(self.device), parameters=parameters,
-            prior=_rounded(self.strategy.prior()), note=self.note if self.scans else "no annotated real scan to validate on",
+            "started",
+            step=self.done,
+            steps=self.config.steps,
+            strategy=self.config.strategy,
+            device=str(self.device),
+            parameters=parameters,
+            prior=_rounded(self.strategy.prior()),
+            note=self.note if self.scans else "no annotated real scan to validate on",
         )
 
     def _step(self, clock: float) -> Iterator[Event]:
@@ -93,7 +98,7 @@ class Trainer:
         progress = step / config.steps
         for group in self.strategy.task.optimiser.param_groups:
             group["lr"] = config.optimiser.lr * _schedule(config, progress)
-        losses = self.strategy.step(step, progress)
+        losses = self.strategy.step(step)
         _check_finite(losses, step)
         self.done = done = step + 1
         if done % max(1, config.steps // _REPORTS) == 0:
@@ -110,7 +115,13 @@ class Trainer:
         seconds = time.monotonic() - clock
         eta = seconds / (done - self.first) * (self.config.steps - done)
         return self.run.append(
-            "step", step=done, steps=self.config.steps, **_rounded(losses), learned=_rounded(self.strategy.learned()), seconds=round(seconds, 2), eta_seconds=round(eta, 1)
+            "step",
+            step=done,
+            steps=self.config.steps,
+            **_rounded(losses),
+            learned=_rounded(self.strategy.learned()),
+            seconds=round(seconds, 2),
+            eta_seconds=round(eta, 1),
         )
 
     def _validate(self) -> Event:
@@ -135,8 +146,12 @@ class Trainer:
     def _checkpoint(self) -> Event:
         task = self.strategy.task
         state = {
-            "step": self.done, "best": self.best, "stale": self.stale,
-            "network": task.network.state_dict(), "optimiser": task.optimiser.state_dict(), "strategy": self.strategy.state(),
+            "step": self.done,
+            "best": self.best,
+            "stale": self.stale,
+            "network": task.network.state_dict(),
+            "optimiser": task.optimiser.state_dict(),
+            "strategy": self.strategy.state(),
         }
         with written_aside(self.run.checkpoint_path) as aside:
             torch.save(state, aside)
@@ -171,7 +186,11 @@ class Trainer:
 
 def check_needs(config: RunConfig, cohort: Cohort) -> None:
     """Raises InputError when a role that the strategy needs is empty."""
-    words = {"label_map": ("label maps", "--labels PATH"), "real": ("annotated real scans", "--real DIR or --real IMAGE LABELS"), "unlabelled": ("unlabelled scans", "--unlabelled IMAGE")}
+    words = {
+        "label_map": ("label maps", "--labels PATH"),
+        "real": ("annotated real scans", "--real DIR or --real IMAGE LABELS"),
+        "unlabelled": ("unlabelled scans", "--unlabelled IMAGE"),
+    }
     for role in STRATEGIES[config.strategy].needs:
         from_real = role == "label_map" and config.synthesis.real_label_maps and cohort.of("real")
         if not cohort.of(role) and not from_real:
@@ -206,7 +225,9 @@ def _schedule(config: RunConfig, progress: float) -> float:
 def _check_finite(losses: dict[str, float], step: int) -> None:
     broken = [name for name, value in losses.items() if not math.isfinite(value)]
     if broken:
-        raise FloatingPointError(f"{' and '.join(broken)} not finite at step {step + 1}; lower optimiser.lr or learn2synth.lr and resume from the last checkpoint")
+        raise FloatingPointError(
+            f"{' and '.join(broken)} not finite at step {step + 1}; lower optimiser.lr or learn2synth.lr and resume from the last checkpoint"
+        )
 
 
 def _load_checkpoint(run: Run, device: torch.device) -> dict[str, Any]:

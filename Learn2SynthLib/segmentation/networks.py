@@ -25,12 +25,15 @@ class UNet(nn.Module):
     def __init__(self, ndim: int, in_channels: int, out_channels: int, features: Sequence[int]) -> None:
         super().__init__()
         convolution = (nn.Conv2d, nn.Conv3d)[ndim - 2]
-        self.pool = (F.max_pool2d, F.max_pool3d)[ndim - 2]
+        self.pool = (F.avg_pool2d, F.avg_pool3d)[ndim - 2]
         self.upsampling = ("bilinear", "trilinear")[ndim - 2]
         self.divisor = 2 ** (len(features) - 1)
         self.encoder = nn.ModuleList(_Level(ndim, a, b) for a, b in zip((in_channels, *features), features))
         self.decoder = nn.ModuleList(_Level(ndim, a + b, a) for a, b in zip(features, features[1:]))
         self.head = convolution(features[0], out_channels, 1)
+        for level in (*self.encoder, *self.decoder):
+            for layer in level.convolutions:
+                nn.init.kaiming_normal_(layer.weight)
 
     def forward(self, images: Tensor) -> Tensor:
         skips = []
@@ -56,7 +59,7 @@ class _Level(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for convolution, norm in zip(self.convolutions, self.norms):
-            x = F.leaky_relu(norm(convolution(x)), 0.01)
+            x = F.silu(norm(convolution(x)))
         return x
 
 

@@ -16,9 +16,9 @@ from ..files import write_text
 from ..labels import LabelTable
 from ..model import Model
 from ..resources import names, resource
-from ..synthesis.intensity import normalise
 from ..volume.geometry import model_grid, resample_image, resample_probabilities
 from ..volume.image import Grid, Image, LabelMap
+from ..volume.intensity import normalise
 from .card import NetworkCard, read_card, read_network
 from .clean_up import keep_largest_components
 from .device import available_bytes, choose_device, is_out_of_memory
@@ -37,9 +37,8 @@ class Volumes:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """labels: on the image's own grid, numbered as in `table`. probabilities: (C, X, Y, Z) float32 on the image's own grid, row k of the table in channel k, if they were asked
-    for. notes: one sentence for each thing that was done otherwise than planned.
-    """
+    """labels: on the image's own grid, numbered as in `table`. probabilities: (C, X, Y, Z) float32 on the same grid, row k of the
+    table in channel k, if they were asked for. notes: one sentence for each thing that was done otherwise than planned."""
 
     labels: LabelMap
     table: LabelTable
@@ -99,8 +98,10 @@ class Segmenter:
         return self._on_own_grid(posteriors, grid, image.grid, probabilities, notes)
 
     def _demand(self, grid: Grid, own: Grid, probabilities: bool) -> Demand:
-        voxels, own_voxels = torch.Size(grid.shape).numel(), torch.Size(own.shape).numel()
-        return Demand(voxels, own_voxels, len(self.card.table.labels), self.card.network.features, probabilities)
+        window = (*self.card.window, 1)[:3]
+        padded = torch.Size(max(size, least) for size, least in zip(grid.shape, window, strict=True)).numel()
+        own_voxels = torch.Size(own.shape).numel()
+        return Demand(padded, own_voxels, len(self.card.table.labels), self.card.network.features, probabilities)
 
     def _predict(self, volume: Tensor, demand: Demand, flips: bool, progress: Progress | None) -> tuple[Tensor, list[str]]:
         """Probabilities (C, X, Y, Z) on the model's grid by the first plan that has the memory, and a note if that is not the first."""

@@ -25,6 +25,7 @@ class Ranges(nn.Module):
 
     def __init__(self, config: SynthesisConfig, classes: TissueClasses, learn: Sequence[str] = (), fixed: Sequence[str] = ()) -> None:
         super().__init__()
+        self.classes = classes
         self.entries = _entries(config, classes)
         self.bounds = {f.name: (f.metadata["low"], f.metadata["high"]) for f in dataclasses.fields(config) if f.name in LEARNABLE}
         self.prior = {name: getattr(config, name) for name in LEARNABLE}
@@ -74,7 +75,7 @@ class Ranges(nn.Module):
 
     def prior_summary(self) -> dict[str, float]:
         """The prior of each entry of `summary`, under the same name."""
-        report = {}
+        report: dict[str, float] = {}
         for name in self.ends:
             low, high = self.prior[name]
             for entry in self.entries[name]:

@@ -52,7 +52,7 @@ class SynthesisDraw:
         missing = [key for key in known if key not in record]
         if missing:
             raise InputError(where, f"lacks {', '.join(missing)}", "a draw written by learn2synth preview")
-        values = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
+        values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
         values["positions"] = {key: tuple(value) for key, value in record["positions"].items()}
         return cls(**values)
 

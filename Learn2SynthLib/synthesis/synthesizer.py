@@ -14,10 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from ..config import LEARNABLE, GridConfig, SynthesisConfig
+from ..volume.intensity import normalise
 from . import appearance
-from .classes import TissueClasses
 from .deformation import Window, source_positions, take
-from .intensity import normalise
 from .ranges import Ranges
 from .resolution import degrade
 from .sampling import STRIPPINGS, DrawSizes, SynthesisDraw, draw
@@ -44,12 +43,13 @@ class Synthesizer(nn.Module):
     mirror: target value after a left/right flip, by target value.
     """
 
-    def __init__(self, config: SynthesisConfig, grid: GridConfig, ranges: Ranges, classes: TissueClasses, mirror: Sequence[int], enhancement: nn.Module | None = None) -> None:
+    def __init__(self, config: SynthesisConfig, grid: GridConfig, ranges: Ranges, mirror: Sequence[int], enhancement: nn.Module | None = None) -> None:
         super().__init__()
-        self.config, self.classes, self.ranges, self.enhancement = config, classes, ranges, enhancement
+        self.config, self.classes, self.ranges, self.enhancement = config, ranges.classes, ranges, enhancement
         self.spacing_mm = tuple(grid.spacing_mm[: len(grid.shape)])
         self.window = Window(tuple(grid.shape), self.spacing_mm, config.warp_spacing_mm)
-        self.sizes = DrawSizes(len(grid.shape), len(classes.names), len(config.bias_spacing_mm))
+        self.sizes = DrawSizes(len(grid.shape), len(self.classes.names), len(config.bias_spacing_mm))
+        self.mirror: Tensor
         self.register_buffer("mirror", torch.tensor(list(mirror)), persistent=False)
 
     @property

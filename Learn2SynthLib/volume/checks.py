@@ -124,15 +124,9 @@ def _labels(counts: Mapping[int, int], volumes: Mapping[str, float], table: Labe
 
 
 def _unknown(unknown: list[int], counts: Mapping[int, int], table: LabelTable) -> Finding:
-    labelled = sum(count for value, count in counts.items() if value)
-    share = sum(counts[value] for value in unknown) / max(labelled, 1)
-    level = "error" if share > 0.5 else "warning"
     others = [name for name in names("Labels", ".json") if not load_table(name).unknown(counts)]
-    remedy = f"the table '{others[0]}' knows them all" if others else "they become background: give the right label table"
-    values = ", ".join(map(str, unknown))
-    return Finding(
-        level, f"{len(unknown)} labels unknown to the table '{table.name}', {share:.0%} of the labelled voxels: {values}; {remedy}"
-    )
+    remedy = f"the table '{others[0]}' knows them all" if others else "give the right label table, or one of your own"
+    return Finding("error", f"labels {', '.join(map(str, unknown))} are not in the table '{table.name}'; {remedy}")
 
 
 # --- image and labels together

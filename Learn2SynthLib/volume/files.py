@@ -74,7 +74,7 @@ def read_image(path: str | os.PathLike[str]) -> Image:
 
 
 def read_label_map(path: str | os.PathLike[str], table: str = "freesurfer") -> LabelMap:
-    """Read labels numbered as in the label table `table`; int32 (X, Y, Z).
+    """Read labels numbered as in the label table `table`; int32 (X, Y, Z), in memory in the order of the file.
 
     Raises InputError as `read_grid` does, and for voxels that cannot be read or are not whole numbers.
     """
@@ -96,6 +96,12 @@ def write_label_map(labels: LabelMap, path: str | os.PathLike[str]) -> None:
     path = Path(path)
     voxels = labels.data.detach().cpu().numpy()
     _write(voxels.astype(_smallest_type(voxels, volume_suffix(path)), copy=False), labels.grid, path)
+
+
+def write_probabilities(probabilities: torch.Tensor, grid: Grid, path: str | os.PathLike[str]) -> None:
+    """Write probabilities (C, X, Y, Z) as a float32 NIfTI file (X, Y, Z, C); folder and errors as in `write_image`."""
+    voxels = probabilities.detach().movedim(0, -1).cpu().numpy().astype(np.float32, copy=False)
+    _write(voxels, grid, Path(path), formats.NIFTI_SUFFIXES)
 
 
 def _open(path: Path) -> tuple[StoredVolume, Grid]:
@@ -157,20 +163,24 @@ def _voxels(path: Path, stored: StoredVolume, grid: Grid) -> np.ndarray:
 
 
 def _whole_numbers(path: Path, voxels: np.ndarray) -> np.ndarray:
-    """int32, contiguous. Raises InputError for a fraction, NaN, or a number that int32 cannot hold."""
-    if voxels.dtype.kind == "f":
-        rounded = np.rint(voxels)
-        # not <=, so that NaN is counted too
-        fractions = int((~(np.abs(voxels - rounded) <= _WHOLE_NUMBER_TOLERANCE)).sum())
-        if fractions:
-            raise InputError(
-                path, f"{fractions} voxels are not whole numbers", "a label map", "is it an image, or was it resampled linearly?"
-            )
-        voxels = rounded
+    """int32, a copy in the order of memory that `voxels` has. Raises InputError for a fraction, NaN, or a number beyond int32."""
+    if np.can_cast(voxels.dtype, np.int32):
+        return np.array(voxels, dtype=np.int32, order="K")
+    with np.errstate(invalid="ignore"):  # what int32 cannot hold becomes another number, and so is not equal
+        whole = voxels.astype(np.int32, order="K")
+    return whole if (whole == voxels).all() else _rounded(path, voxels)
+
+
+def _rounded(path: Path, voxels: np.ndarray) -> np.ndarray:
+    rounded = np.rint(voxels)
+    # not <=, so that NaN is counted too
+    fractions = int((~(np.abs(voxels - rounded) <= _WHOLE_NUMBER_TOLERANCE)).sum())
+    if fractions:
+        raise InputError(path, f"{fractions} voxels are not whole numbers", "a label map", "is it an image, or was it resampled linearly?")
     limits = np.iinfo(np.int32)
-    if voxels.size and (voxels.min() < limits.min or voxels.max() > limits.max):
-        raise InputError(path, f"labels from {voxels.min()} to {voxels.max()}", f"{limits.min} to {limits.max}")
-    return np.ascontiguousarray(voxels, dtype=np.int32)
+    if rounded.min() < limits.min or rounded.max() > limits.max:
+        raise InputError(path, f"labels from {rounded.min()} to {rounded.max()}", f"{limits.min} to {limits.max}")
+    return rounded.astype(np.int32, order="K")
 
 
 def _smallest_type(voxels: np.ndarray, suffix: str | None) -> type[np.generic]:
@@ -180,11 +190,10 @@ def _smallest_type(voxels: np.ndarray, suffix: str | None) -> type[np.generic]:
     return next(kind for kind in types if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max)
 
 
-def _write(voxels: np.ndarray, grid: Grid, path: Path) -> None:
+def _write(voxels: np.ndarray, grid: Grid, path: Path, allowed: tuple[str, ...] = formats.WRITABLE_SUFFIXES) -> None:
     suffix = volume_suffix(path)
-    if suffix not in formats.WRITABLE_SUFFIXES:
-        found = f"cannot write '{path.suffix or path.name}'"
-        raise InputError(path, found, ", ".join(formats.WRITABLE_SUFFIXES), "end the name in .nii.gz")
+    if suffix not in allowed:
+        raise InputError(path, f"cannot write '{path.suffix or path.name}'", ", ".join(allowed), "end the name in .nii.gz")
     aside = path.with_name(f".{uuid.uuid4().hex}{suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,8 @@ import nibabel
 import numpy as np
 import SimpleITK
 
-NIBABEL_SUFFIXES = (".nii.gz", ".nii", ".mgz", ".mgh")
+NIFTI_SUFFIXES = (".nii.gz", ".nii")
+NIBABEL_SUFFIXES = (*NIFTI_SUFFIXES, ".mgz", ".mgh")
 ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
 WRITABLE_SUFFIXES = (".nii.gz", ".nii", ".mgz", ".nrrd", ".mha")
 
@@ -144,7 +145,7 @@ def _series_voxels(files: tuple[str, ...]) -> np.ndarray:
 
 
 def store_volume(path: Path, suffix: str, voxels: np.ndarray, affine: np.ndarray) -> None:
-    """Write voxels (X, Y, Z) and their voxel-to-RAS affine in the format of `suffix`."""
+    """Write voxels (X, Y, Z), in NIfTI also (X, Y, Z, C), and their voxel-to-RAS affine in the format of `suffix`."""
     if suffix in ITK_SUFFIXES:
         _store_itk(path, voxels, affine)
     elif suffix == ".mgz":

@@ -1,27 +1,27 @@
 """Moving volumes between grids: the grid a network works on, and images, labels and probabilities resampled to it.
 
-Most pairs of grids share their axes (a model grid is built on its image's own), so interpolation is one small matrix per
-axis; anything else goes through the general affine. Voxel positions beyond the outer voxel centres, but inside the outer
+Most pairs of grids share their axes (a model grid is built on its image's own), so interpolation goes axis by axis; anything
+else goes through the general affine. Voxel positions beyond the outer voxel centres, but inside the outer
 voxels, take the value of the edge; positions outside the source are background.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from itertools import product
 
 import nibabel
 import numpy as np
 import torch
 from torch.nn.functional import grid_sample
 
+from .axes import MatchedAxes, along, gaussian_weights, matched_axes, smoothing_sigma
 from .image import Grid, Image, LabelMap
+from .voting import majority, sample_places, vote_along_axes
 
 Spacing = tuple[float, float, float]
 
-_FWHM_PER_SIGMA = 2.3548
-_VOTING_RATIO = 1.5  # target voxels this much larger than the source's hold a vote, smaller ones take the nearest label
-_SLAB_VALUES = 2**24  # values computed at once where memory must stay bounded
+_SLAB_VALUES = 2**23  # values computed at once where memory must stay bounded
 
 
 def model_grid(grid: Grid, spacing_mm: Spacing) -> Grid:
@@ -49,12 +49,12 @@ def resample_image(image: Image, grid: Grid) -> Image:
     if image.grid.matches(grid, 1e-4):
         return Image(image.data, grid)
     affine = voxel_to_voxel(grid, image.grid)
-    matched = _matched_axes(affine, image.grid.shape, grid.shape)
+    matched = matched_axes(affine, image.grid.shape, grid.shape)
     if matched is None:
         return Image(_sample_general(_smoothed(image.data, affine), affine, grid.shape), grid)
     volume = image.data.permute(matched.source_axis)
     for axis in range(3):
-        volume = _along(volume, matched.matrix(axis, smooth=True).to(volume), axis)
+        volume = along(volume, matched.matrix(axis, smooth=True).to(volume), axis)
     return Image(volume.contiguous(), grid)
 
 
@@ -63,14 +63,13 @@ def resample_labels(labels: LabelMap, grid: Grid) -> LabelMap:
     if labels.grid.matches(grid, 1e-4):
         return LabelMap(labels.data, grid, labels.table)
     affine = voxel_to_voxel(grid, labels.grid)
-    matched = _matched_axes(affine, labels.grid.shape, grid.shape)
-    growth = np.linalg.norm(affine[:3, :3], axis=0)
-    offsets = _sample_offsets(growth)
-    if matched is None:
-        votes = [_nearest_general(labels.data, affine, grid.shape, offset) for offset in offsets]
-    else:
-        votes = [_nearest_matched(labels.data, matched, offset) for offset in offsets]
-    return LabelMap(_majority(votes), grid, labels.table)
+    matched = matched_axes(affine, labels.grid.shape, grid.shape)
+    places = sample_places(np.linalg.norm(affine[:3, :3], axis=0))
+    if matched:
+        return LabelMap(vote_along_axes(labels.data, matched, places), grid, labels.table)
+    data = labels.data.contiguous()
+    votes = [_nearest_general(data, affine, grid.shape, offset) for offset in product(*places)]
+    return LabelMap(majority(votes), grid, labels.table)
 
 
 def resample_probabilities(
@@ -82,7 +81,7 @@ def resample_probabilities(
     the source have probability 1 for channel `background`; with None all their channels are 0.
     """
     affine = voxel_to_voxel(target, source)
-    matched = _matched_axes(affine, source.shape, target.shape)
+    matched = matched_axes(affine, source.shape, target.shape)
     channels = probabilities.shape[0]
     thickness = max(1, _SLAB_VALUES // (channels * target.shape[0] * target.shape[1]))
     for start in range(0, target.shape[2], thickness):
@@ -99,141 +98,23 @@ def voxel_to_voxel(of: Grid, to: Grid) -> np.ndarray:
     return np.linalg.inv(to.affine) @ of.affine
 
 
-# --- grids that share their axes: one matrix per axis
+# --- grids that share their axes
 
 
-@dataclass(frozen=True)
-class _MatchedAxes:
-    """Target axis a runs along source axis source_axis[a], at source position scale[a] * index + offset[a]."""
-
-    source_axis: tuple[int, ...]
-    scale: tuple[float, ...]
-    offset: tuple[float, ...]
-    source_shape: tuple[int, ...]  # in the order of the target's axes
-    target_shape: tuple[int, ...]
-
-    def positions(self, axis: int, shift: float = 0.0) -> np.ndarray:
-        """Source positions of the target's indices, moved by `shift` target voxels."""
-        return self.scale[axis] * (np.arange(self.target_shape[axis]) + shift) + self.offset[axis]
-
-    def matrix(self, axis: int, smooth: bool = False) -> torch.Tensor:
-        """(target size, source size) weights of linear interpolation, after smoothing where resolution is lost."""
-        size = self.source_shape[axis]
-        weights = _linear_weights(self.positions(axis), size)
-        sigma = _smoothing_sigma(abs(self.scale[axis])) if smooth else 0.0
-        return torch.from_numpy(weights @ _gaussian_weights(size, sigma) if sigma else weights).float()
-
-
-def _matched_axes(affine: np.ndarray, source_shape: tuple[int, ...], target_shape: tuple[int, ...]) -> _MatchedAxes | None:
-    """None when some axis of the target crosses more than a hundredth of a source voxel of another axis."""
-    steps = affine[:3, :3]
-    source_axis = np.abs(steps).argmax(axis=0)
-    if sorted(source_axis) != [0, 1, 2]:
-        return None
-    along = np.zeros((3, 3), dtype=bool)
-    along[source_axis, range(3)] = True
-    if np.abs(np.where(along, 0, steps) * target_shape).max() > 1e-2:
-        return None
-    # The small crossings are shared out evenly: they are taken at the target's centre.
-    crossing = np.where(along, 0, steps) @ ((np.array(target_shape) - 1) / 2)
-    return _MatchedAxes(
-        tuple(int(a) for a in source_axis),
-        tuple(float(steps[s, a]) for a, s in enumerate(source_axis)),
-        tuple(float(affine[s, 3] + crossing[s]) for s in source_axis),
-        tuple(source_shape[s] for s in source_axis),
-        tuple(target_shape),
-    )
-
-
-def _linear_weights(positions: np.ndarray, size: int) -> np.ndarray:
-    weights = np.zeros((len(positions), size))
-    clamped = positions.clip(0, size - 1)
-    low = np.minimum(clamped.astype(int), max(size - 2, 0))
-    rows = np.arange(len(positions))
-    weights[rows, low] += 1 - (clamped - low)
-    weights[rows, np.minimum(low + 1, size - 1)] += clamped - low
-    weights[~_inside(positions, size)] = 0
-    return weights
-
-
-def _inside(positions: np.ndarray, size: int) -> np.ndarray:
-    margin = 0.5 + 1e-4  # a voxel whose centre is on the border of the field of view belongs to it
-    return (positions >= -margin) & (positions <= size - 1 + margin)
-
-
-def _smoothing_sigma(ratio: float) -> float:
-    """Sigma in source voxels that takes a voxel's point spread to one `ratio` times as wide (Cardoso et al. 2015)."""
-    return float(np.sqrt(max(ratio**2 - 1, 0.0)) / _FWHM_PER_SIGMA) if ratio > 1.01 else 0.0
-
-
-def _gaussian_weights(size: int, sigma: float) -> np.ndarray:
-    """(size, size) smoothing matrix; rows sum to 1, so the edges are not darkened."""
-    distance = np.arange(size)[:, None] - np.arange(size)
-    weights = np.exp(-0.5 * (distance / sigma) ** 2) * (np.abs(distance) <= np.ceil(4 * sigma))
-    return weights / weights.sum(axis=1, keepdims=True)
-
-
-def _along(volume: torch.Tensor, matrix: torch.Tensor, axis: int) -> torch.Tensor:
-    """Apply a (new size, old size) matrix along one axis."""
-    return torch.tensordot(volume, matrix, dims=([axis], [1])).movedim(-1, axis)
-
-
-def _matched_slab(probabilities: torch.Tensor, matched: _MatchedAxes, slices: range) -> torch.Tensor:
+def _matched_slab(probabilities: torch.Tensor, matched: MatchedAxes, slices: range) -> torch.Tensor:
     volume = probabilities.permute(0, *(1 + a for a in matched.source_axis))
     across = matched.matrix(2)[slices.start : slices.stop]
     used = across.sum(0).nonzero().flatten()
+    shape = (len(volume), *matched.target_shape[:2], len(slices))
     if not len(used):
-        return volume.new_zeros((volume.shape[0], *matched.target_shape[:2], len(slices)))
+        return volume.new_zeros(shape)
     first, last = int(used[0]), int(used[-1]) + 1  # only the source slices that this slab needs
-    volume = _along(volume[..., first:last], across[:, first:last].to(volume), 3)
-    volume = _along(volume, matched.matrix(1).to(volume), 2)
-    return _along(volume, matched.matrix(0).to(volume), 1)
-
-
-def _nearest_matched(data: torch.Tensor, matched: _MatchedAxes, shift: tuple[float, ...]) -> torch.Tensor:
-    volume = data.permute(matched.source_axis)
-    for axis in range(3):
-        positions, size = matched.positions(axis, shift[axis]), matched.source_shape[axis]
-        volume = volume.index_select(axis, torch.from_numpy(_nearest(positions, size)).to(data.device))
-        outside = np.flatnonzero(~_inside(positions, size))
-        volume.index_fill_(axis, torch.from_numpy(outside).to(data.device), 0)
-    return volume
-
-
-def _nearest(positions: np.ndarray, size: int) -> np.ndarray:
-    # The small step keeps positions half way between two voxels on one side, whatever the rounding of the affine.
-    return np.floor(positions + 0.5 - 1e-4).clip(0, size - 1).astype(np.int64)
-
-
-# --- majority vote
-
-
-def _sample_offsets(growth: np.ndarray) -> list[tuple[float, ...]]:
-    """Where, in target voxels from the centre, labels are sampled: two places along every axis that votes."""
-    places = [(-0.25, 0.25) if ratio >= _VOTING_RATIO else (0.0,) for ratio in growth]
-    return [(x, y, z) for x in places[0] for y in places[1] for z in places[2]]
-
-
-def _majority(votes: list[torch.Tensor]) -> torch.Tensor:
-    """The most frequent label. Ties take the first candidate in even voxels and the last in odd ones: fair to both sides."""
-    if len(votes) == 1:
-        return votes[0].contiguous()
-    first, last = votes[0].clone(), votes[-1].clone()
-    best_first, best_last = torch.zeros_like(first, dtype=torch.uint8), torch.zeros_like(first, dtype=torch.uint8)
-    for candidate in votes:
-        count = torch.zeros_like(best_first)
-        for other in votes:
-            count += candidate == other
-        first = torch.where(count > best_first, candidate, first)
-        best_first = torch.maximum(count, best_first)
-        last = torch.where(count >= best_last, candidate, last)
-        best_last = torch.maximum(count, best_last)
-    return torch.where(_odd(first), last, first)
-
-
-def _odd(like: torch.Tensor) -> torch.Tensor:
-    x, y, z = (torch.arange(n, device=like.device) for n in like.shape)
-    return (x[:, None, None] + y[:, None] + z) % 2 == 1
+    weights = across[:, first:last].T.to(volume)  # so few that this matrix costs next to nothing
+    slab = volume.new_empty(shape)
+    for channel, result in zip(volume, slab):  # one at a time: what is in the making stays in the processor's cache
+        thin = channel[..., first:last] @ weights
+        result.copy_(matched.interpolate(matched.interpolate(thin, 1), 0))
+    return slab
 
 
 # --- any other pair of grids
@@ -275,9 +156,9 @@ def _sample_general(volume: torch.Tensor, affine: np.ndarray, shape: tuple[int, 
 def _smoothed(volume: torch.Tensor, affine: np.ndarray) -> torch.Tensor:
     """Smoothed along every source axis by how far one target voxel reaches along it."""
     for axis, reach in enumerate(np.linalg.norm(affine[:3, :3], axis=1)):
-        sigma = _smoothing_sigma(float(reach))
+        sigma = smoothing_sigma(float(reach))
         if sigma:
-            volume = _along(volume, torch.from_numpy(_gaussian_weights(volume.shape[axis], sigma)).to(volume), axis)
+            volume = along(volume, torch.from_numpy(gaussian_weights(volume.shape[axis], sigma)).to(volume), axis)
     return volume
 
 

@@ -47,7 +47,7 @@ class Image:
 
 @dataclass(frozen=True, eq=False)
 class LabelMap:
-    """Labels: int32 tensor (X, Y, Z) whose values are those of the label table named `table`."""
+    """Labels: int32 tensor (X, Y, Z), in any order of memory, whose values are those of the label table named `table`."""
 
     data: torch.Tensor
     grid: Grid

@@ -13,6 +13,7 @@ import torch
 
 from ..labels import LabelTable
 from .image import LabelMap
+from .layout import in_memory_order
 from .reports import Finding, Report
 
 # Median volumes of any two halves of ten healthy adults (20 to 68 years) differ by up to 1.2 in structures above 100 mL
@@ -24,8 +25,8 @@ _SEPARATION = 0.75  # of all pairs (label map, real scan) differ in the directio
 
 def label_counts(labels: LabelMap) -> dict[int, int]:
     """Voxels of every label that occurs, by value."""
-    data = labels.data.flatten()
-    low, high = int(data.min()), int(data.max())
+    data = in_memory_order(labels.data)
+    low, high = (int(end) for end in data.aminmax())
     if high - low < 2**22:  # far faster than sorting, for numberings that are not sparse
         counts = torch.bincount((data - low).long() if low else data)
         return {int(value) + low: int(counts[value]) for value in counts.nonzero().flatten()}

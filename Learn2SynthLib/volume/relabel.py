@@ -6,13 +6,15 @@ from collections.abc import Mapping
 
 import torch
 
+from .layout import in_memory_order, memory_order
+
 DENSE_LIMIT = 1 << 20
 
 
 def relabel(data: torch.Tensor, mapping: Mapping[int, int]) -> torch.Tensor:
     """`data` (whole numbers, any shape) with every value replaced by `mapping`; values that it does not know become 0.
 
-    Returns int32 on the device of `data`.
+    Returns int32 on the device of `data`, in its order of memory.
     """
     keys = sorted(mapping)
     if not keys:
@@ -23,7 +25,9 @@ def relabel(data: torch.Tensor, mapping: Mapping[int, int]) -> torch.Tensor:
     table[keys] = torch.tensor([mapping[key] for key in keys], dtype=torch.int32)
     inside = (data >= 0) & (data <= keys[-1])
     positions = torch.where(inside, data.int(), keys[-1] + 1)
-    return table.to(data.device).index_select(0, positions.flatten()).view(data.shape)
+    order = memory_order(positions)
+    stored = table.to(data.device).index_select(0, in_memory_order(positions)).view([data.shape[axis] for axis in order])
+    return stored.permute([order.index(axis) for axis in range(data.ndim)])
 
 
 def _relabel_sparse(data: torch.Tensor, mapping: Mapping[int, int], keys: list[int]) -> torch.Tensor:

@@ -101,7 +101,8 @@ def test_learned_ranges_pair_the_ends() -> None:
     noise, stem, blur = learned_ranges(learned, prior)
     assert (noise.prior, noise.learned, noise.bounds) == ((0.0, 0.1), (0.02, 0.05), (0, 0.5))
     assert (stem.group, stem.name) == ("mean intensity", "brain stem")
-    assert blur.learned == (2.0, 2.0) and blur.unit == "mm"
+    assert (blur.title, blur.learned, blur.unit) == ("blur", (2.0, 2.0), "mm")
+    assert stem.title == "mean intensity, brain stem"
     assert stem.change == pytest.approx(0.9)
 
 

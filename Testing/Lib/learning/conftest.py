@@ -56,7 +56,16 @@ def cohort(heads: Path) -> Cohort:
 def tiny() -> Callable[..., RunConfig]:
     def make(ndim: int = 2, *assignments: str, **overrides: object) -> RunConfig:
         shape = "grid.shape=[16,16]" if ndim == 2 else "grid.shape=[16,16,16]"
-        settings = ["network.features=[3,4]", "learn2synth.network_features=[2,3]", "learn2synth.every=1", "batch_size=4", shape, *assignments]
+        settings = [
+            "network.features=[3,4]",
+            "learn2synth.network_features=[2,3]",
+            "learn2synth.every=1",
+            "learn2synth.start=0",
+            "learn2synth.duration=1",
+            "batch_size=4",
+            shape,
+            *assignments,
+        ]
         return build_config("quick-2d", settings, **({"ndim": ndim, "steps": 2, "device": "cpu", "target": "brain-sided"} | overrides))
 
     return make

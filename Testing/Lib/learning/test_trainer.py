@@ -48,12 +48,17 @@ def assert_equal(one: object, two: object, where: str = "") -> None:
         assert one == two, where
 
 
-VARIANTS = [(strategy, []) for strategy in STRATEGIES] + [("learn2synth", ["learn2synth.enhancement=network"]), ("learn2synth", ["learn2synth.enhancement=both", "learn2synth.hypergradient=exact"])]
+VARIANTS = [(strategy, []) for strategy in STRATEGIES] + [
+    ("learn2synth", ["learn2synth.enhancement=network"]),
+    ("learn2synth", ["learn2synth.enhancement=both", "learn2synth.hypergradient=exact"]),
+]
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
 @pytest.mark.parametrize(("strategy", "settings"), VARIANTS)
-def test_every_strategy_runs_and_leaves_a_model_that_segments(strategy: str, settings: list[str], ndim: int, tiny: Tiny, cohort: Cohort, tmp_path: Path) -> None:
+def test_every_strategy_runs_and_leaves_a_model_that_segments(
+    strategy: str, settings: list[str], ndim: int, tiny: Tiny, cohort: Cohort, tmp_path: Path
+) -> None:
     config = tiny(ndim, *settings, strategy=strategy, validate_every=1, preview_every=1, checkpoint_every=1)
     run, events = trained(config, cohort, tmp_path / "run")
     assert [event["event"] for event in events] == [event["event"] for event in run.events()]
@@ -91,19 +96,27 @@ def test_a_run_killed_without_warning_resumes_to_the_same_end(tiny: Tiny, cohort
     config = tiny(2, strategy="learn2synth", steps=20, validate_every=10, preview_every=1000, checkpoint_every=4)
     write_json(tmp_path / "config.json", config.to_json())
     write_json(tmp_path / "cohort.json", cohort.to_json())
-    code = "\n".join([
-        "import json, sys, pathlib",
-        "from Learn2SynthLib.config import RunConfig",
-        "from Learn2SynthLib.learning.session import train_run",
-        "from Learn2SynthLib.run import Run",
-        "from Learn2SynthLib.volume.cohort import Cohort",
-        "folder = pathlib.Path(sys.argv[1])",
-        "config = RunConfig.from_json(json.loads((folder / 'config.json').read_text()), 'test')",
-        "cohort = Cohort.from_json(json.loads((folder / 'cohort.json').read_text()))",
-        "train_run(config, cohort, Run(folder / 'killed'), lambda event: print(event['event'], event.get('step'), flush=True))",
-    ])
+    code = "\n".join(
+        [
+            "import json, sys, pathlib",
+            "from Learn2SynthLib.config import RunConfig",
+            "from Learn2SynthLib.learning.session import train_run",
+            "from Learn2SynthLib.run import Run",
+            "from Learn2SynthLib.volume.cohort import Cohort",
+            "folder = pathlib.Path(sys.argv[1])",
+            "config = RunConfig.from_json(json.loads((folder / 'config.json').read_text()), 'test')",
+            "cohort = Cohort.from_json(json.loads((folder / 'cohort.json').read_text()))",
+            "train_run(config, cohort, Run(folder / 'killed'), lambda event: print(event['event'], event.get('step'), flush=True))",
+        ]
+    )
     # sums are rounded by the number of threads: bit for bit means on as many of them
-    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY, env=os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"})
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=REPOSITORY,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
+    )
     assert process.stdout is not None
     for line in process.stdout:
         if line.split() == ["step", "13"]:

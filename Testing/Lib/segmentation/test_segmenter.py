@@ -1,28 +1,22 @@
-"""The Segmenter: from an image on any grid to labels on that grid, within the memory there is, from bundles that are sound."""
+"""The Segmenter: from an image on any grid to labels on that grid, within the memory there is."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
 
 import pytest
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from Learn2SynthLib.config import NetworkConfig
 from Learn2SynthLib.errors import InputError
-from Learn2SynthLib.labels import Label, LabelTable, load_table
-from Learn2SynthLib.model import Model
+from Learn2SynthLib.labels import Label, LabelTable
 from Learn2SynthLib.segmentation.card import NetworkCard
 from Learn2SynthLib.segmentation.clean_up import keep_largest_components
-from Learn2SynthLib.segmentation.device import choose_device
-from Learn2SynthLib.segmentation.networks import build_network
-from Learn2SynthLib.segmentation.plan import Demand, plans
-from Learn2SynthLib.segmentation.segmenter import Segmenter, find_model, write_volumes_csv
+from Learn2SynthLib.segmentation.plan import plans
+from Learn2SynthLib.segmentation.segmenter import Segmenter, write_volumes_csv
 from Learn2SynthLib.volume.image import Grid, Image
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
@@ -54,17 +48,6 @@ def image_with_range(grid: Grid) -> Image:
 def thresholded(data: Tensor) -> Tensor:
     classes = torch.softmax(Threshold()(data[None, None]), dim=1)[0].argmax(0)
     return torch.tensor([0, 7, 9], dtype=torch.int32)[classes]
-
-
-def bundle(ndim: int = 2, changes: Mapping[str, Any] = MappingProxyType({})) -> Model:
-    table = load_table("brain-sided")
-    torch.manual_seed(0)
-    network = build_network(NetworkConfig(features=(4, 8)), ndim, 1, len(table.labels))
-    card = {
-        "schema": 1, "name": "tiny", "ndim": ndim, "network": {"name": "unet", "features": [4, 8]}, "labels": table.to_json(),
-        "spacing_mm": [4, 4, 4], "orientation": "RAS", "shape": [16] * ndim, "intensity": {"rule": "percentiles", "low": 0.5, "high": 99.5},
-    }  # fmt: skip
-    return Model({**card, **changes}, safetensors.torch.save(network.state_dict()))
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
@@ -124,152 +107,20 @@ def test_voxels_that_share_a_corner_are_one_part() -> None:
     assert labels[6, 6, 6] == 3
 
 
-@pytest.mark.parametrize("ndim", [2, 3])
-def test_a_real_bundle_from_file_to_labels(tmp_path: Path, head: Callable[..., Any], make_grid: Callable[..., Grid], ndim: int) -> None:
-    bundle(ndim).write(tmp_path / "best.l2s")
-    image = head(make_grid((36, 40, 30), (5, 5, 6), axes="LIA"))[0]
-    progress: list[tuple[int, int]] = []
-    found = Segmenter.load(tmp_path, device="cpu").segment(image, flips=True, progress=lambda *step: progress.append(step))
-    assert found.labels.data.shape == image.data.shape
-    assert found.labels.table == "brain-sided"
-    assert set(found.labels.data.unique().tolist()) <= set(load_table("brain-sided").values)
-    assert progress[-1][0] == progress[-1][1]
-
-
-def test_loading_draws_nothing_at_random() -> None:
-    model = bundle()
-    torch.manual_seed(5)
-    Segmenter.from_model(model, device="cpu")
-    after = torch.rand(1)
-    torch.manual_seed(5)
-    assert torch.equal(torch.rand(1), after)
-
-
-def test_weights_in_half_precision_are_read_as_float32() -> None:
-    model = bundle()
-    weights = {name: tensor.half() for name, tensor in safetensors.torch.load(model.weights).items()}
-    network = Segmenter.from_model(Model(model.card, safetensors.torch.save(weights)), device="cpu").network
-    assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
-
-
-@pytest.mark.parametrize(
-    ("changes", "word"),
-    [
-        ({"ndim": 4}, "ndim"),
-        ({"ndim": [2]}, "ndim"),
-        ({"orientation": "LPS"}, "orientation"),
-        ({"network": {"name": "unett"}}, "unet"),
-        ({"network": {"name": "unet", "features": [4, 8, 16]}}, "weights"),
-        ({"network": {"name": "unet", "features": [8, 8]}}, "shape"),
-        ({"network": 3}, "network"),
-        ({"labels": load_table("brain").to_json()}, "weights 'head"),
-        ({"spacing_mm": [2, 2]}, "spacing_mm"),
-        ({"spacing_mm": [2, 2, 0]}, "spacing_mm"),
-        ({"spacing_mm": [2, 2, float("nan")]}, "spacing_mm"),
-        ({"shape": [16, 16, 16]}, "shape"),
-        ({"shape": [16, 17]}, "multiples of 2"),
-        ({"intensity": {"rule": "z-score"}}, "intensity"),
-        ({"intensity": {"rule": "percentiles", "low": 99, "high": 1}}, "low below high"),
-        ({"intensity": {"rule": "percentiles"}}, "intensity"),
-    ],
-)
-def test_a_card_that_cannot_be_followed_is_refused_in_one_line(changes: dict[str, Any], word: str) -> None:
-    with pytest.raises(InputError, match=word) as refusal:
-        Segmenter.from_model(bundle(changes=changes), "tiny.l2s", device="cpu")
-    assert "\n" not in str(refusal.value)
-    assert "tiny.l2s" in str(refusal.value)
-
-
-def test_corrupt_weights_are_refused_in_one_line() -> None:
-    model = bundle()
-    weights = safetensors.torch.load(model.weights)
-    name = next(iter(weights))
-    lacking = {key: tensor for key, tensor in weights.items() if key != name}
-    broken = [
-        model.weights[: len(model.weights) // 2],
-        b"",
-        b"\x00" * 100,
-        safetensors.torch.save(lacking),
-        safetensors.torch.save({**weights, "extra": torch.ones(1)}),
-        safetensors.torch.save({**weights, name: weights[name] * float("nan")}),
-    ]
-    for content in broken:
-        with pytest.raises(InputError, match="weights") as refusal:
-            Segmenter.from_model(Model(model.card, content), "tiny.l2s", device="cpu")
-        assert "\n" not in str(refusal.value)
-
-
-def test_a_model_is_found_by_file_by_run_and_by_name(tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "best.l2s").touch()
-    assert find_model(tmp_path / "run") == tmp_path / "run" / "best.l2s"
-    assert find_model(tmp_path / "run" / "best.l2s") == tmp_path / "run" / "best.l2s"
-    with pytest.raises(InputError, match="no such model"):
-        find_model("no-such-model")
-    with pytest.raises(InputError, match=r"best.l2s"):
-        find_model(tmp_path)
-
-
-def test_bundles_that_are_too_new_or_no_bundles_are_refused(tmp_path: Path) -> None:
-    bundle(changes={"schema": 99}).write(tmp_path / "new.l2s")
-    with pytest.raises(InputError, match="schema 99"):
-        Segmenter.load(tmp_path / "new.l2s")
-    (tmp_path / "text.l2s").write_text("no zip")
-    with pytest.raises(InputError, match="not a model bundle"):
-        Segmenter.load(tmp_path / "text.l2s")
-
-
-@pytest.mark.parametrize("name", ["gpu", "cuda:x", "cpu:0", "cuda:", "mps:1", "CUDA"])
-def test_unknown_devices_are_refused(name: str) -> None:
-    with pytest.raises(InputError, match="--device"):
-        choose_device(name)
-
-
-def test_devices_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert choose_device("cpu") == CPU
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert choose_device("auto") == CPU
-    with pytest.raises(InputError, match=r"no CUDA device.*auto, cpu"):
-        choose_device("cuda:0")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert choose_device("auto") == CUDA
-    assert choose_device("cuda:1") == torch.device("cuda", 1)
-    with pytest.raises(InputError, match=r"2 CUDA devices.*cuda:0, cuda:1"):
-        choose_device("cuda:2")
-
-
-@pytest.mark.parametrize(("window", "divisor"), [((128, 128, 96), 16), ((80, 96), 8), ((40, 200), 8)])
-def test_plans_only_get_more_frugal_and_end_on_the_cpu(window: tuple[int, ...], divisor: int) -> None:
-    demand = Demand(10**5, 10**5, 10, (64, 128, 256))
-    found = list(plans(CUDA, window, divisor))
-    assert found[0].window == window
-    assert found[0].device == CUDA
-    assert found[-1].device == CPU
-    assert all(size % divisor == 0 for plan in found for size in plan.window)
-    assert all(min(plan.window) >= min(*window, 48 if len(window) == 2 else 64) for plan in found)
-    for device in (CPU, CUDA):
-        needed = [demand.bytes_on(plan)[device] for plan in found if plan.device == device]
-        assert needed == sorted(needed, reverse=True)
-
-
-def test_the_estimate_grows_with_what_is_held() -> None:
-    plan = next(plans(CPU, (96, 96, 96), 8))
-    small, large = Demand(10**6, 10**6, 15, (16, 32)), Demand(10**6, 10**6, 15, (16, 32), keep_probabilities=True)
-    assert large.bytes_on(plan)[CPU] - small.bytes_on(plan)[CPU] == 15 * 4 * 10**6
-
-
 def restricted(segmenter: Segmenter, available: Callable[[torch.device], int]) -> Segmenter:
     return Segmenter(segmenter.network, segmenter.card, segmenter.device, available)
 
 
-def test_little_memory_means_fewer_windows_at_once_and_one_sentence(make_grid: Callable[..., Grid]) -> None:
-    image = image_with_range(make_grid((20, 24, 18)))
-    segmenter = threshold_segmenter(ndim=2)
-    needed = segmenter._demand(image.grid, image.grid, False)
-    enough = needed.bytes_on(next(plans(CPU, (16, 16), 8)))[CPU]
-    found = restricted(segmenter, lambda device: enough).segment(image)
-    assert found.notes == []
+@pytest.mark.parametrize(("rank", "batch_size"), [(0, 8), (1, 4), (2, 2)])
+def test_little_memory_means_fewer_windows_at_once_and_one_sentence(make_grid: Callable[..., Grid], rank: int, batch_size: int) -> None:
+    image = image_with_range(make_grid((20, 24, 10)))
+    card = NetworkCard("threshold", NetworkConfig(features=(64, 64)), TABLE, (1, 1, 1), (256, 256), (0, 100))
+    segmenter = Segmenter(Threshold(), card, CPU)
+    demand = segmenter._demand(image.grid, image.grid, False)
+    needs = [demand.bytes_on(plan)[CPU] for plan in plans(CPU, card.window, 8)]
+    found = restricted(segmenter, lambda device: needs[rank]).segment(image)
+    sentence = f"Segmented in windows of 256 x 256 voxels, {batch_size} at a time, on the CPU, because cpu has"
+    assert [note.startswith(sentence) for note in found.notes] == ([True] if rank else [])
     assert torch.equal(found.labels.data, thresholded(image.data))
 
 

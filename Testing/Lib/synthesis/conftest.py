@@ -21,12 +21,14 @@ def classes() -> TissueClasses:
 
 @pytest.fixture
 def make_synthesizer(classes: TissueClasses) -> Callable[..., Synthesizer]:
-    def make(ndim: int = 2, config: SynthesisConfig | None = None, learn: Sequence[str] = (), fixed: Sequence[str] = (), enhancement: torch.nn.Module | None = None) -> Synthesizer:
+    def make(
+        ndim: int = 2, config: SynthesisConfig | None = None, learn: Sequence[str] = (), fixed: Sequence[str] = (), enhancement: torch.nn.Module | None = None
+    ) -> Synthesizer:
         config = config or SynthesisConfig()
         target = load_table("brain-sided")
         mirrored = target.mirrored()
         mirror = [mirrored[value] for value in target.values]
-        return Synthesizer(config, GridConfig((2.0, 2.0, 2.0), (16, 24, 20)[:ndim]), Ranges(config, classes, learn, fixed), classes, mirror, enhancement)
+        return Synthesizer(config, GridConfig((2.0, 2.0, 2.0), (16, 24, 20)[:ndim]), Ranges(config, classes, learn, fixed), mirror, enhancement)
 
     return make
 

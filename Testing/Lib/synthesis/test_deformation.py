@@ -8,7 +8,14 @@ WINDOW = {2: Window((24, 30), (2.0, 1.5)), 3: Window((12, 14, 16), (2.0, 1.5, 1.
 
 def still(ndim: int, **changes: list[float]) -> dict[str, torch.Tensor]:
     pairs = ndim * (ndim - 1) // 2
-    values = {"rotation_degrees": [0.0] * pairs, "scaling": [1.0] * ndim, "shear": [0.0] * pairs, "translation_mm": [0.0] * ndim, "warp_mm": [0.0], "flip": [0.0]}
+    values = {
+        "rotation_degrees": [0.0] * pairs,
+        "scaling": [1.0] * ndim,
+        "shear": [0.0] * pairs,
+        "translation_mm": [0.0] * ndim,
+        "warp_mm": [0.0],
+        "flip": [0.0],
+    }
     return {name: torch.tensor([value]) for name, value in (values | changes).items()}
 
 

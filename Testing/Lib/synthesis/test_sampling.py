@@ -34,7 +34,11 @@ def test_draws_stay_in_the_ranges_of_the_prior_and_use_them_up() -> None:
         values = [value for d in draws for value in getattr(d, name)]
         low, high = getattr(config, name)
         assert low <= min(values) < low + 0.05 * (high - low) and high - 0.05 * (high - low) < max(values) <= high
-    for share, wanted in ((sum(d.flip for d in draws), config.flip), (sum(any(d.thickness_mm) for d in draws), config.thick_slices), (sum(any(d.crop) for d in draws), config.crop)):
+    for share, wanted in (
+        (sum(d.flip for d in draws), config.flip),
+        (sum(any(d.thickness_mm) for d in draws), config.thick_slices),
+        (sum(any(d.crop) for d in draws), config.crop),
+    ):
         assert share / len(draws) == pytest.approx(wanted, abs=0.08)
 
 

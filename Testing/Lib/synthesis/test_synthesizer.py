@@ -19,8 +19,21 @@ def draws_of(synthesizer: Synthesizer, count: int = 2, learned: bool = False) ->
 
 
 PLAIN = SynthesisConfig(
-    flip=0, rotation_degrees=(0, 0), scaling=(1, 1), shear=(0, 0), translation_mm=(0, 0), warp_mm=(0, 0), skull_strip=0, dark_background=0, gamma=(0, 0),
-    bias=(0, 0), blur_mm=(0, 0), thick_slices=0, noise=(0, 0), contrast_spread=(0, 0), crop=0,
+    flip=0,
+    rotation_degrees=(0, 0),
+    scaling=(1, 1),
+    shear=(0, 0),
+    translation_mm=(0, 0),
+    warp_mm=(0, 0),
+    skull_strip=0,
+    dark_background=0,
+    gamma=(0, 0),
+    bias=(0, 0),
+    blur_mm=(0, 0),
+    thick_slices=0,
+    noise=(0, 0),
+    contrast_spread=(0, 0),
+    crop=0,
 )
 
 

@@ -85,8 +85,8 @@ def with_nan(data):
     (with_data(with_nan), None, "error", "1 of .* NaN"),
     (with_data(torch.zeros_like), None, "error", "every voxel is 0"),
     (None, with_data(torch.zeros_like), "error", "every voxel has label 0"),
-    (None, with_data(lambda data: data.where(data != 2, 2999)), "warning", "1 labels unknown .*: 2999"),
-    (None, with_data(lambda data: data * 10000), "error", "5 labels unknown .*: 20000, 30000, 40000, 80000, 100000"),
+    (None, with_data(lambda data: data.where(data != 2, 2999)), "error", "labels 2999 are not in the table 'freesurfer'; give the right"),
+    (None, with_data(lambda data: data * 10000), "error", "labels 20000, 30000, 40000, 80000, 100000 are not in the table"),
     (None, with_data(lambda data: (data > 0).int() * 530), "error", "none of its labels is a structure of the target"),
     (None, with_data(lambda data: (data == 8).int() * 8), "warning", "only 1 of 7 structures .*cerebellum"),
     (None, with_affine(moved(0, 0, 5)), "error", r"different grids: image \(72 x 90 x 80 .*\), labels \(72 x 90 x 80"),
@@ -101,9 +101,16 @@ def test_faults(saved, image, labels, level, words):
     assert report.ok == (level != "error")
 
 
-def test_unknown_labels_name_the_table_that_knows_them(saved):
-    report = check_subject(saved(labels=with_data(lambda data: data.where(data != 2, 530)), table="muse"), TARGET)
-    assert found(report, "error", "knows them all|give the right label table") and not report.ok
+@pytest.mark.parametrize("value, remedy", [
+    (530, "the table 'freesurfer' knows them all"), (2999, "give the right label table, or one of your own"),
+])  # fmt: skip
+def test_unknown_labels_name_the_table_that_knows_them(saved, value, remedy):
+    """One that knows every label of the map; where no table does, the user's own is asked for."""
+    report = check_subject(saved(labels=with_data(lambda data: data.where(data != 2, value)), table="muse"), TARGET)
+    assert [f.message for f in report.findings if "not in the table" in f.message] == [
+        f"labels 3, 8, 10, {value} are not in the table 'muse'; {remedy}"
+    ]
+    assert not report.ok
 
 
 @pytest.mark.parametrize("voxels, words", [

@@ -1,8 +1,7 @@
-"""Reading and writing: every format round trips, every kind of bad file is refused with a reason."""
+"""Images: every format round trips, every kind of bad file is refused with a reason."""
 
 from __future__ import annotations
 
-import errno
 import gzip
 import os
 import zipfile
@@ -15,8 +14,8 @@ import torch
 
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.volume import formats
-from Learn2SynthLib.volume.files import is_volume, read_grid, read_image, read_label_map, stem, volume_suffix, write_image, write_label_map
-from Learn2SynthLib.volume.image import Image, LabelMap
+from Learn2SynthLib.volume.files import is_volume, read_grid, read_image, stem, volume_suffix, write_image
+from Learn2SynthLib.volume.image import Image
 
 SUFFIXES = [".nii.gz", ".nii", ".mgz", ".nrrd", ".mha"]
 
@@ -44,25 +43,6 @@ def test_images_round_trip(tmp_path, make_grid, noise_image, suffix, axes, degre
     assert back.grid.matches(image.grid, 1e-4)
     assert read_grid(path).matches(image.grid, 1e-4)
     assert os.listdir(path.parent) == [path.name]
-
-
-@pytest.mark.parametrize("suffix", SUFFIXES)
-@pytest.mark.parametrize("low, high", [(0, 255), (-3, 100), (0, 530), (0, 40000), (-7, 14175), (0, 2**30)])
-def test_label_maps_round_trip(tmp_path, make_grid, suffix, low, high):
-    data = torch.zeros((3, 4, 5), dtype=torch.int32)
-    data[0], data[1] = low, high
-    path = tmp_path / f"labels{suffix}"
-    write_label_map(LabelMap(data, make_grid((3, 4, 5)), "muse"), path)
-    back = read_label_map(path, "muse")
-    assert torch.equal(back.data, data) and back.data.dtype == torch.int32 and back.table == "muse"
-
-
-@pytest.mark.parametrize("high, kind", [(255, np.uint8), (256, np.int16), (40000, np.uint16), (70000, np.int32)])
-def test_labels_are_stored_in_the_smallest_type(tmp_path, make_grid, high, kind):
-    data = torch.zeros((3, 4, 5), dtype=torch.int32)
-    data[1] = high
-    write_label_map(LabelMap(data, make_grid((3, 4, 5))), tmp_path / "labels.nii.gz")
-    assert nibabel.load(tmp_path / "labels.nii.gz").get_data_dtype() == kind
 
 
 @pytest.mark.parametrize("suffix", [".nrrd", ".mha"])
@@ -97,11 +77,6 @@ def test_scaling_and_units_of_the_header_are_applied(tmp_path):
 def test_one_volume_along_the_time_axis_is_3d(tmp_path):
     path = save_nifti(tmp_path / "scan.nii.gz", np.arange(24, dtype=np.float32).reshape(2, 3, 4, 1))
     assert read_image(path).data.shape == (2, 3, 4)
-
-
-def test_whole_numbers_stored_as_floats_are_labels(tmp_path):
-    path = save_nifti(tmp_path / "l.nii", np.arange(24).reshape(2, 3, 4).astype(np.float64))
-    assert read_label_map(path).data.flatten().tolist() == list(range(24))
 
 
 # --- refused
@@ -181,46 +156,6 @@ def test_a_missing_file_suggests_the_nearest_name(tmp_path):
     save_nifti(tmp_path / "sub-01_T1w.nii.gz", np.zeros((2, 2, 2), np.float32))
     with pytest.raises(InputError, match=r"did you mean 'sub-01_T1w.nii.gz'"):
         read_image(tmp_path / "sub-01_T1.nii.gz")
-
-
-@pytest.mark.parametrize("value, words", [(1.5, "1 voxels are not whole"), (np.nan, "1 voxels are not whole"), (2.0**40, "labels from")])
-def test_label_maps_must_be_whole_numbers(tmp_path, value, words):
-    voxels = np.zeros((3, 3, 3))
-    voxels[1, 1, 1] = value
-    with pytest.raises(InputError, match=words):
-        read_label_map(save_nifti(tmp_path / "l.nii.gz", voxels))
-
-
-# --- writing
-
-
-@pytest.mark.parametrize("code, words", [(errno.ENOSPC, "disk is full"), (errno.EROFS, "may write to")])
-def test_a_refusing_disk_leaves_nothing_behind(tmp_path, make_grid, noise_image, monkeypatch, code, words):
-    def half_written(path, suffix, voxels, affine):
-        path.write_bytes(b"half")
-        raise OSError(code, os.strerror(code))
-
-    image = noise_image(make_grid((3, 3, 3)))
-    write_image(image, tmp_path / "old.nii.gz")
-    before = (tmp_path / "old.nii.gz").read_bytes()
-    monkeypatch.setattr(formats, "store_volume", half_written)
-    with pytest.raises(InputError, match=words) as caught:
-        write_image(image, tmp_path / "old.nii.gz")
-    assert "old.nii.gz" in str(caught.value)
-    assert os.listdir(tmp_path) == ["old.nii.gz"] and (tmp_path / "old.nii.gz").read_bytes() == before
-
-
-def test_a_file_in_place_of_the_folder_is_refused(tmp_path, make_grid, noise_image):
-    (tmp_path / "folder").write_text("a file")
-    with pytest.raises(InputError, match="cannot be written"):
-        write_image(noise_image(make_grid((3, 3, 3))), tmp_path / "folder" / "scan.nii.gz")
-
-
-@pytest.mark.parametrize("name", ["scan.png", "scan", "scan.mhd"])
-def test_unknown_suffixes_are_not_written(tmp_path, make_grid, noise_image, name):
-    with pytest.raises(InputError, match=r"nii.gz"):
-        write_image(noise_image(make_grid((3, 3, 3))), tmp_path / name)
-    assert not os.listdir(tmp_path)
 
 
 # --- names

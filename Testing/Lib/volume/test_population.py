@@ -44,7 +44,7 @@ def test_findings_of_the_cohort_end_the_table():
     assert last[0] == "the cohort" and "60 mL in the 1 real scans, 10 mL in the 1 label maps" in last[1]
 
 
-@pytest.mark.parametrize("values", [[0, 3, 3, 9], [-2, -2, 5, 0], [0, 2**30, -(2**30), 7]])
+@pytest.mark.parametrize("values", [[0, 3, 3, 9], [-2, -2, 5, 0], [0, 2**30, -(2**30), 7], [5, 7, 7, 9], [0, 0, 0, 0], [4, 4, 4, 4]])
 def test_counts_and_volumes(make_grid, values):
     data = torch.tensor(values, dtype=torch.int32).repeat(6).view(2, 3, 4)
     counts = label_counts(LabelMap(data, make_grid((2, 3, 4))))

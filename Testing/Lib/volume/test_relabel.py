@@ -25,3 +25,9 @@ def test_negative_values_and_values_beyond_the_mapping_become_background(wide: d
 
 def test_an_empty_mapping_clears_everything() -> None:
     assert not relabel(torch.ones(2, 2, 2, dtype=torch.int32), {}).any()
+
+
+def test_the_order_of_memory_is_kept():
+    data = torch.arange(24, dtype=torch.int32).view(2, 3, 4).permute(2, 0, 1)
+    found = relabel(data, {value: value + 1 for value in range(24)})
+    assert torch.equal(found, data + 1) and found.stride() == data.stride()

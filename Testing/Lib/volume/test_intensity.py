@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from Learn2SynthLib.synthesis.intensity import normalise
+from Learn2SynthLib.volume.intensity import normalise
 
 
 def test_percentiles_are_those_of_numpy() -> None:

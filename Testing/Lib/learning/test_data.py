@@ -1,0 +1,67 @@
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from Learn2SynthLib.labels import load_table
+from Learn2SynthLib.learning.data import Cutting, Example, anchors, bounding_box, cut, fill_gaps
+from Learn2SynthLib.synthesis.classes import TissueClasses
+from Learn2SynthLib.volume.image import Grid
+
+
+def example(target: torch.Tensor) -> Example:
+    return Example("x", target, target, target.float(), Grid(tuple(target.shape), np.eye(4)), bounding_box(target), anchors(target))
+
+
+def test_a_window_beyond_the_edge_is_filled_with_zeros() -> None:
+    volume = torch.arange(1, 26).reshape(5, 5)
+    window = cut(volume, (0, 4), (4, 4))
+    assert torch.equal(window, torch.tensor([[0, 0, 0, 0], [0, 0, 0, 0], [3, 4, 5, 0], [8, 9, 10, 0]]))
+    assert cut(volume, (40, 40), (4, 4)).abs().sum() == 0
+
+
+@pytest.mark.parametrize(("centre", "size"), [((2, 2), (5, 5)), ((3, 1), (2, 2))])
+def test_a_window_inside_is_a_copy(centre: tuple[int, int], size: tuple[int, int]) -> None:
+    volume = torch.rand(5, 5)
+    rows, columns = (slice(c - s // 2, c - s // 2 + s) for c, s in zip(centre, size, strict=True))
+    assert torch.equal(cut(volume, centre, size), volume[rows, columns])
+
+
+def test_anchors_are_voxels_of_their_structure_and_every_structure_has_some() -> None:
+    target = torch.randint(0, 5, (20, 20, 20), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    found = anchors(target)
+    for row, voxels in zip(range(1, 5), found, strict=True):
+        assert 200 < len(voxels) < 600
+        assert (target[tuple(voxels.long().T)] == row).all()
+
+
+def test_small_structures_are_seen_as_often_as_large_ones_in_half_of_the_slices() -> None:
+    target = torch.zeros(24, 24, 40, dtype=torch.uint8)
+    target[4:20, 4:20] = 1
+    target[8:10, 8:10, 30] = 2  # one slice of forty
+    cutting, rng = Cutting((16, 16), (16, 16)), random.Random(0)
+    levels = [cutting.place([example(target)], rng).level for _ in range(400)]
+    assert levels.count(30) / 400 == pytest.approx(0.25 + 0.75 / 40, abs=0.06)
+
+
+def test_a_window_as_large_as_the_structures_is_centred_and_a_smaller_one_moves_among_them() -> None:
+    target = torch.zeros(60, 40, 30, dtype=torch.uint8)
+    target[10:50, 10:30, 5:25] = 1
+    rng = random.Random(0)
+    places = [Cutting((24, 24, 24), (16, 24, 24)).place([example(target)], rng) for _ in range(200)]
+    first = [place.centre[0] for place in places]
+    assert {place.centre[1:] for place in places} == {(20, 15)}
+    assert min(first) >= 18 and max(first) <= 42 and max(first) - min(first) > 15
+
+
+def test_narrow_gaps_of_the_brain_become_fluid_and_the_world_outside_does_not() -> None:
+    tissue = TissueClasses.of([(load_table("freesurfer"), [0, 2])])
+    classes = torch.zeros(40, 40, 40, dtype=torch.uint8)
+    classes[8:32, 8:32, 8:32] = tissue.names.index("cerebral white matter")
+    classes[19:21, 8:32, 14:32] = 0  # a sulcus of 4 mm at 2 mm voxels
+    filled = fill_gaps(classes, tissue, (2.0, 2.0, 2.0), 8.0)
+    assert (filled[19:21, 12:28, 16:28] == tissue.fluid).all()
+    assert (filled[:8] == 0).all() and (filled[:, :, 34:] == 0).all()
+    assert torch.equal(filled[classes > 0], classes[classes > 0])
+    assert torch.equal(fill_gaps(classes, tissue, (2.0, 2.0, 2.0), 0), classes)

@@ -1,0 +1,300 @@
+"""The command line: what works end to end, and every kind of bad input: one line, exit code 2, nothing half-written."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from Learn2SynthLib.__main__ import main
+from Learn2SynthLib.model import Model
+from Learn2SynthLib.run import Run
+from Learn2SynthLib.volume.files import read_label_map
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+IDS = (2, 41, 3, 42, 4, 43, 10, 49)
+TINY = ["network.features=[3,4]", "grid.shape=[16,16]", "batch_size=2", "learn2synth.network_features=[2,3]", "learn2synth.start=0", "learn2synth.duration=1"]
+Head = Callable[..., tuple[Path, Path]]
+
+
+@pytest.fixture
+def save_head(tmp_path: Path) -> Head:
+    """Writes a made-up head, image and labels, into a folder with a blank and letters beyond ASCII; returns both paths."""
+
+    def save(name: str = "sub-1", folder: str = "meine Köpfe", seed: int = 0) -> tuple[Path, Path]:
+        rng = np.random.default_rng(seed)
+        blocks = rng.choice(IDS, (7, 7, 7)).repeat(4, 0).repeat(4, 1).repeat(4, 2)
+        radius = np.linalg.norm((np.indices((28,) * 3) - 13.5) / 12, axis=0)
+        labels = np.where(radius < 1, blocks, 0).astype(np.int16)
+        image = (np.where(labels > 0, 20 + 7 * (labels % 40), 0) + rng.normal(0, 2, labels.shape)).astype(np.float32)
+        (tmp_path / folder).mkdir(exist_ok=True)
+        paths = tmp_path / folder / f"{name}_T1w.nii.gz", tmp_path / folder / f"{name}_dseg.nii.gz"
+        for path, voxels in zip(paths, (image, labels), strict=True):
+            nibabel.save(nibabel.Nifti1Image(voxels, np.diag([2, 2, 2, 1.0])), path)
+        return paths
+
+    return save
+
+
+def train_arguments(run: Path, head: tuple[Path, Path], *more: str) -> list[str]:
+    image, labels = map(str, head)
+    return ["train", str(run), "--labels", labels, "--real", image, labels, "--device", "cpu", "--steps", "2", "--set", *TINY, *more]
+
+
+def listing(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def refused(arguments: list[str], folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """Runs what must be refused: exit 2, one line on stderr after the report, the folder as it was. Returns that line."""
+    before = listing(folder)
+    assert main(arguments) == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith("learn2synth: ") and "Traceback" not in last
+    assert listing(folder) == before
+    return last
+
+
+# --- what works
+
+
+def test_train_segment_evaluate_inspect_and_preview_on_one_head(save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image, labels = head = save_head()
+    run, output = tmp_path / "ein Lauf", tmp_path / "aus ß.nii.gz"
+    assert main([*train_arguments(run, head), "--target", "brain-coarse", "--json"]) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [event["event"] for event in events][:3] == ["checked", "loading", "started"] and events[-1]["event"] == "finished"
+    assert "optimistic" in events[-1]["note"]
+
+    assert main(["segment", str(run), str(image), "--output", str(output), "--volumes", str(tmp_path / "v.csv"), "--probabilities", "--json"]) == 0
+    segmented = json.loads(capsys.readouterr().out)
+    assert segmented["event"] == "segmented"
+    result, reference = nibabel.load(output), nibabel.load(image)
+    assert result.shape == reference.shape and np.allclose(result.affine, reference.affine)
+    probabilities = nibabel.load(tmp_path / "aus ß_probabilities.nii.gz").get_fdata()
+    assert probabilities.shape == (28, 28, 28, 8) and np.allclose(probabilities.sum(-1), 1, atol=1e-4)
+    assert (tmp_path / "v.csv").read_text(encoding="utf-8").count("\n") == 2
+
+    assert main(["evaluate", "--prediction", str(output), "--prediction-ids", "brain-coarse", "--reference", str(labels), "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert set(record) == {"dice", "hd95_mm", "volume_difference_mm3", "cases"} and 0 <= record["dice"]["mean"] <= 1
+
+    assert main(["inspect", str(run)]) == 0
+    story = capsys.readouterr().out
+    assert "finished, step 2 of 2" in story and "brain-coarse" in story and "contrast_mean" in story
+
+    assert main(["preview", "--labels", str(labels), "--run", str(run), "--output", str(tmp_path / "p"), "--count", "2"]) == 0
+    again = ["preview", "--labels", str(labels), "--run", str(run), "--output", str(tmp_path / "q"), "--draw", str(tmp_path / "p" / "002_draw.json")]
+    assert main(again) == 0
+    assert (tmp_path / "q" / "001_image.nii.gz").read_bytes()[10:] == (tmp_path / "p" / "002_image.nii.gz").read_bytes()[10:]
+    assert (tmp_path / "p" / "contact_sheet.png").stat().st_size > 1000
+
+
+def test_the_same_command_resumes_and_a_finished_run_stays_as_it_is(save_head: Head, tmp_path: Path) -> None:
+    run, head = tmp_path / "run", save_head()
+    assert main(train_arguments(run, head)) == 0
+    weights = Model.read(run / "best.l2s").weights
+    assert main(train_arguments(run, head)) == 0
+    assert Model.read(run / "best.l2s").weights == weights
+
+
+def test_a_stop_file_ends_with_130_and_a_model(save_head: Head, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = tmp_path / "run"
+    monkeypatch.setattr(Run, "clear_stop", lambda self: None)
+    run.mkdir()
+    (run / "stop").touch()
+    assert main(train_arguments(run, save_head())) == 130
+    assert (run / "best.l2s").is_file() and Run(run).status() == "stopped"
+
+
+def test_help_comes_within_a_second_and_teaches() -> None:
+    started = [
+        subprocess.run([sys.executable, "-X", "importtime", "-m", "Learn2SynthLib", "--help"], capture_output=True, text=True, cwd=REPOSITORY, check=True)
+    ]
+    imported = started[0].stderr
+    assert " torch" not in imported and " numpy" not in imported
+    assert "learn2synth train RUN" in started[0].stdout
+
+
+def test_the_help_of_train_explains_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["train", "--help"])
+    text = capsys.readouterr().out
+    assert "learn2synth.hypergradient" in text and "standard deviation of the noise" in text
+
+
+def test_the_main_job_on_real_scans(data_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    maps = [str(data_folder / "synthseg_label_maps" / f"training_seg_0{k}.nii.gz") for k in (1, 2)]
+    scan = data_folder / "malf_t1_manual" / "val" / "sub-1008_T1w.nii.gz"
+    labels = scan.with_name("sub-1008_dseg.nii.gz")
+    pair = str(data_folder / "malf_t1_manual" / "train" / "sub-1000_T1w.nii.gz"), str(data_folder / "malf_t1_manual" / "train" / "sub-1000_dseg.nii.gz")
+    settings = ["network.features=[4,8]", "learn2synth.start=0"]
+    arguments = ["--labels", *maps, "--real", *pair, "--real-ids", "neuromorphometrics", "--validation", str(scan), str(labels), "--steps", "3", "--set", *settings]
+    assert main(["train", str(tmp_path / "run"), *arguments, "--strategy", "learn2synth", "--preset", "quick-2d", "--device", "cpu"]) == 0
+    told = capsys.readouterr().err
+    assert "too few to say" in told and "finished" in told
+    assert main(["segment", str(tmp_path / "run"), str(scan), "--output", str(tmp_path / "seg.nii.gz")]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", "--prediction", str(tmp_path / "seg.nii.gz"), "--reference", str(labels), "--reference-ids", "neuromorphometrics", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert 0 <= record["dice"]["mean"] < 0.5 and len(record["cases"]) == 1
+
+
+# --- bad input
+
+
+def test_a_missing_file(save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image, labels = save_head()
+    line = refused(train_arguments(tmp_path / "run", (image, labels.with_name("sub-1_dsegg.nii.gz"))), tmp_path, capsys)
+    assert "no such file" in line and "did you mean 'sub-1_dseg.nii.gz'" in line
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [(lambda content: content[: len(content) // 2], "truncated|cannot be read|ends"), (lambda content: b"these are not the voxels", "not|cannot be read")],
+)
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_damaged_file(damage: Callable, words: str, which: int, save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    head = save_head()
+    head[which].write_bytes(damage(head[which].read_bytes()))
+    line = refused(train_arguments(tmp_path / "run", head), tmp_path, capsys)
+    assert head[which].name in line and any(word in line for word in words.split("|"))
+
+
+def change(path: Path, alter: Callable[[np.ndarray], np.ndarray], affine: np.ndarray | None = None) -> None:
+    volume = nibabel.load(path)
+    nibabel.save(nibabel.Nifti1Image(alter(np.asarray(volume.dataobj)), volume.affine if affine is None else affine), path)
+
+
+def with_nan(voxels: np.ndarray) -> np.ndarray:
+    voxels = voxels.copy()
+    voxels[3, 3, 3] = np.nan
+    return voxels
+
+
+@pytest.mark.parametrize(
+    ("which", "alter", "words"),
+    [
+        (1, lambda v: v[:-2], "different grids"),
+        (1, lambda v: np.where(v == 4, 9999, np.where(v == 10, 8888, v)), "8888, 9999"),
+        (1, lambda v: np.full_like(v, 2), "every voxel has label 2"),
+        (0, with_nan, "NaN"),
+        (0, lambda v: np.full_like(v, 5), "every voxel is 5"),
+        (0, lambda v: np.stack([v, v], -1), "series"),
+        (0, lambda v: np.zeros(v.shape, [("R", "u1"), ("G", "u1"), ("B", "u1")]), "colour"),
+    ],
+)
+def test_volumes_that_cannot_be_used(which: int, alter: Callable, words: str, save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    head = save_head()
+    change(head[which], alter)
+    assert words in refused(train_arguments(tmp_path / "run", head), tmp_path, capsys)
+
+
+def test_a_singular_affine(save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image, labels = save_head()
+    volume = nibabel.load(image)
+    header = volume.header.copy()
+    header.set_sform(np.diag([0, 2, 2, 1.0]), 1)
+    header.set_qform(None, 0)
+    nibabel.save(nibabel.Nifti1Image(np.asarray(volume.dataobj), None, header), image)
+    assert "affine" in refused(train_arguments(tmp_path / "run", (image, labels)), tmp_path, capsys)
+
+
+def test_no_real_scan(save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, labels = save_head()
+    assert "add --real" in refused(["train", str(tmp_path / "run"), "--labels", str(labels)], tmp_path, capsys)
+
+
+def test_a_run_of_another_configuration(save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, head = tmp_path / "run", save_head()
+    assert main(train_arguments(run, head)) == 0
+    line = refused([*train_arguments(run, head), "optimiser.lr=0.5"], tmp_path, capsys)
+    assert "another configuration" in line and "optimiser.lr" in line
+
+
+def test_a_folder_that_holds_something_else(save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    head = save_head()
+    assert "is not empty" in refused(train_arguments(head[0].parent, head), tmp_path, capsys)
+
+
+def test_a_run_in_use(save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Run(tmp_path / "run").locked():
+        assert f"in use by process {os.getpid()}" in refused(train_arguments(tmp_path / "run", save_head()), tmp_path, capsys)
+
+
+def test_a_full_disk(save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    head = save_head()
+
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("Learn2SynthLib.files.os.replace", full)
+    assert main(train_arguments(tmp_path / "run", head)) == 2
+    assert "No space left on device" in capsys.readouterr().err
+    assert not list((tmp_path / "run").glob(".*")) and not (tmp_path / "run" / "config.json").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="permissions do not bind here")
+def test_a_read_only_folder(save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    head, locked = save_head(), tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+    assert "cannot be written" in refused(train_arguments(locked / "run", head), tmp_path, capsys)
+
+
+@pytest.mark.parametrize(
+    ("setting", "suggestion"), [("synthesis.nois=[0,1]", "synthesis.noise"), ("optimizer.lr=1", "optimiser.lr"), ("optimiser.name=adm", "adam")]
+)
+def test_an_unknown_key_or_word(setting: str, suggestion: str, save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert f"did you mean '{suggestion}'" in refused([*train_arguments(tmp_path / "run", save_head()), setting], tmp_path, capsys)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [('{"stepps": 3}', "did you mean 'steps'"), ("{", "cannot be read as JSON"), ("[1]", "not an object"), ('{"steps": "many"}', "a whole number")],
+)
+def test_a_bad_preset_file(content: str, words: str, save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    preset = tmp_path / "preset.json"
+    preset.write_text(content)
+    assert words in refused([*train_arguments(tmp_path / "run", save_head()), "--preset", str(preset)], tmp_path, capsys)
+
+
+@pytest.mark.parametrize(("content", "words"), [(b"not a zip", "is not a model bundle"), (b"", "is not a model bundle")])
+def test_a_file_that_is_no_model(content: bytes, words: str, save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tmp_path / "model.l2s"
+    model.write_bytes(content)
+    assert words in refused(["segment", str(model), str(save_head()[0]), "--output", str(tmp_path / "o.nii.gz")], tmp_path, capsys)
+
+
+def test_a_corrupt_and_a_newer_model(save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    head, run = save_head(), tmp_path / "run"
+    assert main(train_arguments(run, head)) == 0
+    model = Model.read(run / "best.l2s")
+    newer, broken = tmp_path / "newer.l2s", tmp_path / "broken.l2s"
+    Model(model.card | {"schema": 99}, model.weights).write(newer)
+    content = (run / "best.l2s").read_bytes()
+    broken.write_bytes(content[: len(content) // 3])
+    to_nowhere = [str(head[0]), "--output", str(tmp_path / "o.nii.gz")]
+    assert "schema 99" in refused(["segment", str(newer), *to_nowhere], tmp_path, capsys)
+    assert "broken.l2s" in refused(["segment", str(broken), *to_nowhere], tmp_path, capsys)
+    assert "no such model" in refused(["segment", "brian", *to_nowhere], tmp_path, capsys)
+
+
+def test_cuda_without_cuda(save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    line = refused([*train_arguments(tmp_path / "run", save_head()), "--device", "cuda"], tmp_path, capsys)
+    assert "--device" in line and "cpu" in line
+
+
+def test_one_bad_image_among_several_leaves_the_good_ones_and_says_which(save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    head, run = save_head(), tmp_path / "run"
+    assert main(train_arguments(run, head)) == 0
+    bad = tmp_path / "bad.nii.gz"
+    bad.write_bytes(b"x")
+    assert main(["segment", str(run), str(head[0]), str(bad), "--output", str(tmp_path / "out")]) == 2
+    assert "bad.nii.gz" in capsys.readouterr().err
+    assert read_label_map(tmp_path / "out" / "sub-1_T1w_dseg.nii.gz").data.shape == (28, 28, 28)

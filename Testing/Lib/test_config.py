@@ -1,0 +1,69 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from Learn2SynthLib.config import LEARNABLE, STRATEGIES, RunConfig, SynthesisConfig, build_config, explain_settings
+from Learn2SynthLib.errors import InputError
+from Learn2SynthLib.learning.strategies import STRATEGIES as REGISTERED
+from Learn2SynthLib.resources import names, resource
+from Learn2SynthLib.segmentation.networks import NETWORKS
+from Learn2SynthLib.settings import describe
+
+
+def test_a_configuration_survives_json_with_every_default_written_out() -> None:
+    config = build_config(assignments=["learn2synth.learn=noise,bias", "synthesis.noise=[0,0.05]"], steps=7)
+    record = json.loads(json.dumps(config.to_json()))
+    assert RunConfig.from_json(record, "file") == config
+    single = {"steps", "seed", "ndim", "batch_size", "device", "strategy", "target", "validate_every", "preview_every", "checkpoint_every", "patience"}
+    assert set(record) == single | {"grid", "synthesis", "network", "optimiser", *STRATEGIES}
+
+
+def test_the_words_of_the_configuration_are_those_of_the_tables() -> None:
+    assert tuple(REGISTERED) == STRATEGIES
+    assert all(name in SynthesisConfig.__dataclass_fields__ for name in LEARNABLE)
+    assert next(meaning for key, _, meaning in describe(RunConfig) if key == "network.name").endswith(f"({', '.join(NETWORKS)})")
+
+
+@pytest.mark.parametrize("preset", names("Presets", ".json"))
+def test_every_preset_is_valid_and_states_only_what_differs(preset: str) -> None:
+    stated = json.loads(resource("Presets", f"{preset}.json").read_text())
+    assert build_config(preset).to_json() | {"device": "auto"} == build_config(preset).to_json()
+    assert {"quick-2d", "standard-3d", "low-memory"} <= set(names("Presets", ".json"))
+    assert len(json.dumps(stated)) < 500
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("synthesis.nois=[0,1]", "did you mean 'synthesis.noise'"),
+        ("steps=0", "allowed: at least 1"),
+        ("steps=1.5", "a whole number"),
+        ("steps=true", "a whole number"),
+        ("synthesis.noise=[0.2,0.1]", "runs backwards"),
+        ("synthesis.noise=0.1", "2 values"),
+        ("synthesis.noise=[0,3]", "from 0 to 0.5"),
+        ("optimiser.name=adm", "did you mean 'adam'"),
+        ("grid.shape=[81,96]", "multiples of 8"),
+        ("ndim=3", "with ndim 3"),
+        ("learn2synth.learn=noise,colour", "'colour'"),
+        ("steps", "KEY=VALUE"),
+        ("optimiser.lr=NaN", "a number"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_with_the_way_out(assignment: str, words: str) -> None:
+    with pytest.raises(InputError, match=words.replace("(", r"\(")) as caught:
+        build_config(assignments=[assignment])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_runs_own_config_serves_as_a_preset(tmp_path: Path) -> None:
+    config = build_config("low-memory", steps=5)
+    (tmp_path / "config.json").write_text(json.dumps(config.to_json()))
+    assert build_config(str(tmp_path / "config.json")) == config
+
+
+def test_every_setting_is_explained() -> None:
+    text = explain_settings()
+    for key, _, meaning in describe(RunConfig):
+        assert key in text and meaning in text and len(meaning) > 3

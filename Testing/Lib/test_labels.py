@@ -1,0 +1,91 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from Learn2SynthLib.errors import InputError
+from Learn2SynthLib.labels import LabelTable, load_table
+from Learn2SynthLib.resources import names
+
+TABLES = names("Labels", ".json")
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_survives_json_and_has_a_colour_for_all(name: str) -> None:
+    table = load_table(name)
+    assert LabelTable.from_json(json.loads(json.dumps(table.to_json())), name) == table
+    assert table[0].freesurfer[0] == 0
+    assert all(label.colour != (0, 0, 0) for label in table.foreground if label.freesurfer[0] != 0)
+
+
+@pytest.mark.parametrize("source", ["freesurfer", "neuromorphometrics", "muse"])
+@pytest.mark.parametrize("target", ["brain", "brain-sided", "brain-coarse"])
+def test_every_source_reaches_every_structure_of_every_target(source: str, target: str) -> None:
+    reached = set(load_table(source).mapping_to(load_table(target)).values())
+    assert reached == set(load_table(target).values)
+
+
+@pytest.mark.parametrize(
+    ("source", "value", "target", "name"),
+    [
+        ("freesurfer", 17, "brain", "hippocampus"),
+        ("freesurfer", 1025, "brain", "cerebral cortex"),
+        ("freesurfer", 2025, "brain-sided", "right cerebral cortex"),
+        ("freesurfer", 516, "brain", "background"),
+        ("neuromorphometrics", 47, "brain-sided", "right hippocampus"),
+        ("neuromorphometrics", 207, "brain-coarse", "cerebral cortex"),
+        ("muse", 51, "brain", "lateral ventricle"),
+        ("brain", 10, "brain-coarse", "hippocampus amygdala"),
+    ],
+)
+def test_known_labels_go_where_they_belong(source: str, value: int, target: str, name: str) -> None:
+    table = load_table(target)
+    assert table[load_table(source).mapping_to(table)[value]].name == name
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_flip_twice_is_no_flip_and_keeps_the_structure(name: str) -> None:
+    table = load_table(name)
+    mirrored = table.mirrored()
+    for label in table.labels:
+        other = table[mirrored[label.value]]
+        assert mirrored[other.value] == label.value and other.generation == label.generation
+        assert (other.side != label.side) == (label.side != "both" and other.value != label.value)
+
+
+def test_brain_has_fifteen_structures_of_which_twelve_are_scored() -> None:
+    brain = load_table("brain")
+    assert len(brain.foreground) == 15 and sum(label.scored for label in brain.foreground) == 12
+    assert len(load_table("brain-coarse").foreground) == 7
+
+
+def test_a_custom_table_takes_colours_and_tissues_from_freesurfer(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text(
+        json.dumps({"labels": [{"value": 0, "name": "background"}, {"value": 1, "name": "hippo", "freesurfer": [17, 53]}, {"value": 9, "name": "tumour"}]})
+    )
+    table = load_table(str(path))
+    assert table[1].colour == load_table("freesurfer")[17].colour and table[1].generation == "hippocampus"
+    assert table[9].generation == "tumour" and table.mapping_to(load_table("brain")) == {0: 0, 1: 10, 9: 0}
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        ({}, "no list 'labels'"),
+        ({"labels": [{"value": 1, "name": "x"}]}, "no label has value 0"),
+        ({"labels": [{"value": 0, "name": "a"}, {"value": 0, "name": "b"}]}, "twice"),
+        ({"labels": [{"value": 0, "nam": "a"}]}, "did you mean 'name'"),
+        ({"labels": [{"value": "0", "name": "a"}]}, "whole number"),
+        ({"labels": [{"value": 0, "name": "a", "side": "up"}]}, "left, right, both"),
+        ({"labels": [{"value": 0, "name": "a", "colour": [0, 0, 999]}]}, "0 to 255"),
+    ],
+)
+def test_what_is_no_table_is_refused(record: dict, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        LabelTable.from_json(record, "file")
+
+
+def test_an_unknown_table_suggests_the_nearest() -> None:
+    with pytest.raises(InputError, match="did you mean 'neuromorphometrics'"):
+        load_table("neuromorphometric")
