@@ -93,7 +93,7 @@ def install_torch():
     code = pip("install", "--no-deps", "--retries", "1", "-r", str(REQUIREMENTS[1]))
     if code:
         print("The CPU build of torch is not available here; taking the default build, which is larger.", flush=True)
-        return pip("install", "--no-deps", "torch>=2.2")
+        return pip("install", "--no-deps", "torch==2.13.0")
     return code
 
 

@@ -78,9 +78,11 @@ def _refuse_bad_data(config: RunConfig, cohort: Cohort, console: Console) -> Non
 
 def segment(options: argparse.Namespace) -> int:
     from .segmentation.segmenter import Segmenter, write_volumes_csv
-    from .volume.files import read_image, stem, write_label_map, write_probabilities
+    from .volume.files import read_grid, read_image, stem, write_label_map, write_probabilities
 
     outputs = _outputs(options.images, options.output)
+    for image_path in options.images:  # what cannot be read is told before hours of work, not after
+        read_grid(image_path)
     segmenter = Segmenter.load(options.model, options.device or "auto")
     console, rows = Console(options.json), []
     for image_path, output in zip(options.images, outputs):

@@ -11,7 +11,6 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -21,26 +20,22 @@ from tqdm import tqdm
 from . import charts, pictures
 from .charts import LearnedRange
 from .config import RunConfig
-from .errors import InputError
+from .demo_data import DemoData
 from .labels import LabelTable, load_table
 from .learning.data import Place, bounding_box, cut
 from .model import Model
 from .previewing import Previewer, Recipe, make_previewer
 from .randomness import stream
 from .run import Run
+from .segmentation.device import choose_device
 from .segmentation.metrics import dice
 from .segmentation.segmenter import Segmenter
 from .volume.cohort import build_cohort
-from .volume.files import read_image, read_label_map, write_image, write_label_map
+from .volume.files import read_image, read_label_map, write_label_map
 from .volume.geometry import model_grid, resample_image, resample_labels
 from .volume.image import Image, LabelMap
 from .volume.relabel import relabel
 
-# Package: version, and where in it the data lies.
-_PACKAGES = {
-    "nilearn": ("0.14.1", "datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"),
-    "deepmriprep": ("0.3.0", "data/templates"),
-}
 _ROUNDS = {"randomised": "before: random images", "learn2synth": "after: learned images"}
 _SETTINGS = (
     "target=brain-coarse",
@@ -53,44 +48,10 @@ _SETTINGS = (
     "learn2synth.share=0.25",
     "learn2synth.lr=0.03",
 )
-_STEPS = 700
+_STEPS = 1200
 _LEVELS_MM = (-26.0, -4.0, 14.0)  # slices to show, in MNI space: cerebellum and hippocampus; putamen; thalamus and ventricles
 _HERE = Path(__file__).resolve().parents[1]  # where the trainings find this package
 _MOVED = 0.02  # of its bounds: a range that moved less is not shown
-
-
-@dataclass(frozen=True)
-class DemoData:
-    """Files of the demo: a T1 image with its label map (FreeSurfer ids), and another label map (neuromorphometrics ids)."""
-
-    image: Path
-    labels: Path
-    atlas: Path
-
-    @classmethod
-    def into(cls, folder: Path) -> DemoData:
-        """Takes the data out of the packages, label maps on the image's grid. Raises InputError when a package is missing."""
-        data = cls(folder / "mni152_T1w.nii.gz", folder / "mni152_dseg.nii.gz", folder / "atlas_dseg.nii.gz")
-        template, atlases = (package_path(name) for name in _PACKAGES)
-        image = read_image(template)
-        if not data.image.is_file():
-            write_image(image, data.image)
-        for path, name, table in ((data.labels, "ibsr", "freesurfer"), (data.atlas, "neuromorphometrics", "neuromorphometrics")):
-            if not path.is_file():
-                write_label_map(resample_labels(read_label_map(atlases / f"{name}.nii.gz", table), image.grid), path)
-        return data
-
-
-def package_path(name: str) -> Path:
-    """Where the demo's data lies in an installed package, which is not imported. Raises InputError when it is not there."""
-    version, inside = _PACKAGES[name]
-    spec = find_spec(name)
-    path = Path(spec.origin or "").parent / inside if spec else None
-    if path is None or not path.exists():
-        wanted = " ".join(f"{package}=={release}" for package, (release, _) in _PACKAGES.items())
-        command = f"{sys.executable} -m pip install --no-deps {wanted}"
-        raise InputError("demo", f"the package {name} {version}, which holds its data, is not installed", remedy=f"install it: {command}")
-    return path
 
 
 @dataclass(frozen=True)
@@ -138,6 +99,7 @@ def run_demo(output: Path, device: str = "auto", steps: int = _STEPS) -> None:
     Raises InputError, and KeyboardInterrupt when it was interrupted.
     """
     start = time.monotonic()
+    choose_device(device)
     data = DemoData.into(output / "data")
     print(_INTRODUCTION.format(steps=steps), flush=True)
     _train_both(output, {name: _command(output, name, data, device, steps) for name in _ROUNDS})

@@ -88,7 +88,7 @@ class Sheet:
         """rows: tiles of uint8 RGB (rows, columns, 3), all of one size. captions: one a row, or none at all."""
         height, width = (self.magnify * size for size in rows[0][0].shape[:2])
         left = max((text_width(c, TEXT) for c in captions), default=-MARGIN) + MARGIN
-        heads = [wrapped(caption, width, TEXT) for caption in self.columns]
+        heads = [wrapped(caption, width - 2 * _GAP, TEXT) for caption in self.columns]
         top = self._groups_height() + max(map(len, heads)) * line_height(TEXT) + _GAP
         paper = blank(left + len(self.columns) * (width + _GAP) - _GAP, top + len(rows) * (height + _GAP) - _GAP)
         self._draw_heads(paper, heads, left, width, top)

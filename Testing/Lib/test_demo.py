@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from Learn2SynthLib import demo
+from Learn2SynthLib import demo, demo_data
+from Learn2SynthLib.demo_data import DemoData
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.volume.files import write_image, write_label_map
 from Learn2SynthLib.volume.image import Grid, Image, LabelMap
@@ -30,31 +31,31 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_label_map(LabelMap(labels.flip(0), Grid(shape, flipped)), atlases / "ibsr.nii.gz")
     names = torch.tensor([0, 0, 44, 31, 51], dtype=torch.int32)  # neuromorphometrics: white matter, a cortical region, ventricle
     write_label_map(LabelMap(names[labels.long()].flip(0), Grid(shape, flipped), "neuromorphometrics"), atlases / "neuromorphometrics.nii.gz")
-    monkeypatch.setattr(demo, "package_path", lambda name: template if name == "nilearn" else atlases)
+    monkeypatch.setattr(demo_data, "package_path", lambda name: template if name == "nilearn" else atlases)
     return tmp_path
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "find_spec", lambda name: None)
+    monkeypatch.setattr(demo_data, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="pip install --no-deps nilearn==0.14.1 deepmriprep==0.3.0"):
-        demo.package_path("nilearn")
+        demo_data.package_path("nilearn")
 
 
 def test_requirements_and_demo_name_the_same_versions() -> None:
-    wanted = {f"{name}=={version}" for name, (version, _) in demo._PACKAGES.items()}
+    wanted = {f"{name}=={version}" for name, (version, _) in demo_data.PACKAGES.items()}
     lines = (Path(__file__).resolve().parents[2] / "Resources" / "requirements-demo.txt").read_text().splitlines()
     assert {line for line in lines if line and not line.startswith("#")} == wanted
 
 
 def test_labels_are_brought_onto_the_grid_of_the_image(packages: Path) -> None:
-    data = demo.DemoData.into(packages / "data")
+    data = DemoData.into(packages / "data")
     image, labels = demo.read_image(data.image), demo.read_label_map(data.labels)
     assert labels.grid.matches(image.grid)
     assert torch.equal(labels.data * 50, image.data.int())
 
 
 def test_both_trainings_differ_in_their_strategy_alone(packages: Path) -> None:
-    data = demo.DemoData.into(packages / "data")
+    data = DemoData.into(packages / "data")
     before, after = (demo._command(packages, name, data, "cpu", 5) for name in ("randomised", "learn2synth"))
     assert [a.replace("randomised", "learn2synth") for a in before] == after
 
@@ -70,3 +71,9 @@ def test_the_demo_leaves_a_picture_tells_both_scores_and_is_not_trained_twice(pa
     steps = (output / "learn2synth" / "events.jsonl").read_text().count('"event": "step"')
     demo.run_demo(output, "cpu", steps=1)
     assert (output / "learn2synth" / "events.jsonl").read_text().count('"event": "step"') == steps
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_is_written(packages: Path) -> None:
+    with pytest.raises(InputError):
+        demo.run_demo(packages / "demo", "cuda:99")
+    assert not (packages / "demo").exists()
