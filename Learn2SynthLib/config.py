@@ -8,11 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from .errors import InputError, nearest
-from .resources import names, resource
+from .resources import read_named
 from .settings import describe, from_json, record_setting, setting, to_json
 
 STRATEGIES = ("supervised", "mixed", "randomised", "learn2synth")
@@ -174,14 +173,7 @@ def build_config(preset: str = "quick-2d", assignments: Iterable[str] = (), **ov
 
 def read_preset(name_or_path: str) -> dict[str, Any]:
     """The settings of a preset by name, or of a JSON file (a run's config.json will do)."""
-    known = names("Presets", ".json")
-    path = resource("Presets", f"{name_or_path}.json") if name_or_path in known else Path(name_or_path)
-    if not path.is_file():
-        raise InputError("--preset", f"'{name_or_path}' is neither a preset nor a file", ", ".join(known), nearest(name_or_path, known))
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(path, f"cannot be read as JSON ({error})") from error
+    values, path = read_named("Presets", name_or_path, "--preset")
     from_json(RunConfig, values, str(path))
     return values
 

@@ -1,4 +1,4 @@
-"""What the user sees on the terminal: a progress bar on stderr, results on stdout, or JSON lines for other programs."""
+"""What the user sees on the terminal: a progress bar on stderr (none where that is no terminal), results on stdout, or JSON lines for other programs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Console:
         resumed = f", resumed at step {event['step']}" if event["step"] else ""
         self._say(f"training {event['strategy']} on {event['device']}: {event['parameters']:,} weights, {event['steps']} steps{resumed}")
         self._say(f"validation: {event['note']}")
-        self.bar = tqdm(total=event["steps"], initial=event["step"], unit="step", file=sys.stderr, dynamic_ncols=True)
+        self.bar = tqdm(total=event["steps"], initial=event["step"], unit="step", file=sys.stderr, dynamic_ncols=True, disable=None)
 
     def _step(self, event: Event) -> None:
         if self.bar is not None:
@@ -84,13 +84,13 @@ class Console:
         if self.as_json:
             return
         if self.bar is None:
-            self.bar = tqdm(total=count, desc="checking the data", unit="subject", file=sys.stderr, dynamic_ncols=True, leave=False)
+            self.bar = tqdm(total=count, desc="checking the data", unit="subject", file=sys.stderr, dynamic_ncols=True, leave=False, disable=None)
         self.bar.update(done - self.bar.n)
 
     @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[int, int], None]]:
         """A bar for one piece of work that tells (done, all)."""
-        with tqdm(desc=what, file=sys.stderr, disable=self.as_json, leave=False, dynamic_ncols=True) as bar:
+        with tqdm(desc=what, file=sys.stderr, disable=self.as_json or None, leave=False, dynamic_ncols=True) as bar:
 
             def tell(done: int, count: int) -> None:
                 bar.total = count

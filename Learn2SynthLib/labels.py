@@ -7,7 +7,6 @@ its intensity in a synthetic image is looked up by the same id.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError, nearest
-from .resources import names, resource
+from .resources import read_named
 
 SIDES = ("left", "right", "both")
 BACKGROUND = "background"
@@ -160,12 +159,5 @@ def load_table(name_or_path: str) -> LabelTable:
 
     Raises InputError, naming the nearest known table, when there is none of that name.
     """
-    known = names("Labels", ".json")
-    path = resource("Labels", f"{name_or_path}.json") if name_or_path in known else Path(name_or_path)
-    if not path.is_file():
-        raise InputError("label table", f"'{name_or_path}' is neither a table nor a file", ", ".join(known), nearest(name_or_path, known))
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(path, f"cannot be read as JSON ({error})") from error
+    record, path = read_named("Labels", name_or_path, "label table")
     return LabelTable.from_json(record, path)

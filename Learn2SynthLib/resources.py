@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
+
+from .errors import InputError, nearest
 
 _PACKAGE = Path(__file__).resolve().parent
 _FOLDERS = (_PACKAGE / "Resources", _PACKAGE.parent / "Resources")
@@ -17,3 +21,18 @@ def resource(*parts: str) -> Path:
 def names(folder: str, suffix: str) -> list[str]:
     """Names, without suffix, of the resources of one kind, sorted."""
     return sorted(path.stem for path in resource(folder).glob(f"*{suffix}"))
+
+
+def read_named(folder: str, name_or_path: str, what: str) -> tuple[Any, Path]:
+    """(content, path) of the JSON resource of that name, or of the user's own JSON file.
+
+    Raises InputError, naming the nearest resource, when there is none, and when it is no JSON.
+    """
+    known = names(folder, ".json")
+    path = resource(folder, f"{name_or_path}.json") if name_or_path in known else Path(name_or_path)
+    if not path.is_file():
+        raise InputError(what, f"'{name_or_path}' is neither one of them nor a file", ", ".join(known), nearest(name_or_path, known))
+    try:
+        return json.loads(path.read_text(encoding="utf-8")), path
+    except (OSError, ValueError) as error:
+        raise InputError(path, f"cannot be read as JSON ({error})") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from .charts import interval, learned_ranges
 from .model import Model
 from .run import Run
 from .segmentation.segmenter import find_model
@@ -59,7 +60,7 @@ def _validation(validation: dict[str, Any] | None) -> list[str]:
 
 
 def _learned(learned: dict[str, dict[str, float]]) -> list[str]:
-    if not learned:
-        return []
-    rows = [f"          {name:<44} {entry['learned']:>8.3f}   prior {entry['prior']:.3f}" for name, entry in learned.items()]
-    return ["learned   synthesis parameters", *rows]
+    now, before = ({name: entry[when] for name, entry in learned.items()} for when in ("learned", "prior"))
+    ranges = learned_ranges(now, before)
+    rows = [f"          {r.title:<40} {interval(r.learned, r.unit):<20} prior {interval(r.prior, r.unit)}" for r in ranges]
+    return ["learned   synthesis parameters, drawn between two ends", *rows] if rows else []
