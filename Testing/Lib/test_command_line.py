@@ -85,7 +85,7 @@ def test_train_segment_evaluate_inspect_and_preview_on_one_head(save_head: Head,
 
     assert main(["inspect", str(run)]) == 0
     story = capsys.readouterr().out
-    assert "finished, step 2 of 2" in story and "brain-coarse" in story and "contrast_mean" in story
+    assert "finished, step 2 of 2" in story and "brain-coarse" in story and "mean intensity" in story
 
     assert main(["preview", "--labels", str(labels), "--run", str(run), "--output", str(tmp_path / "p"), "--count", "2"]) == 0
     again = ["preview", "--labels", str(labels), "--run", str(run), "--output", str(tmp_path / "q"), "--draw", str(tmp_path / "p" / "002_draw.json")]
