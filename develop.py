@@ -19,6 +19,7 @@ PYTHON = ENVIRONMENT / ("Scripts/python.exe" if sys.platform == "win32" else "bi
 RESOURCES = ROOT / "Resources"
 # The environment is up to date as long as none of these changes.
 REQUIREMENTS = (ROOT / "pyproject.toml", RESOURCES / "requirements-torch.txt", RESOURCES / "requirements-demo.txt")
+DEMO_DATA = ["--no-deps", "-r", str(REQUIREMENTS[2])]
 
 
 def main(arguments):
@@ -35,14 +36,14 @@ def main(arguments):
 
 def demo(options):
     """The main job on real data."""
-    code = set_up("demo", [["-e", str(ROOT)], ["--no-deps", "-r", str(REQUIREMENTS[2])]])
+    code = set_up("demo", [["-e", str(ROOT)], DEMO_DATA])
     output = [] if "--output" in options else ["--output", "demo"]
     return code or run([PYTHON, "-m", "Learn2SynthLib", "demo", *output, *options])
 
 
 def test(options):
     """Style, types, tests; the exit code of the first that fails."""
-    code = set_up("test", [["-e", f"{ROOT}[test]"]])
+    code = set_up("test", [["-e", f"{ROOT}[test]"], DEMO_DATA])
     if code:
         return code
     for tool in (["ruff", "check", "."], ["mypy", "Learn2SynthLib"], ["pytest", *options]):
