@@ -11,14 +11,15 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import resource
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -82,10 +83,20 @@ def peak_megabytes(form: str) -> float:
     strategy = make_strategy(form)
     with torch.no_grad():
         strategy.task.network(torch.zeros(1, 1, 16, 16))  # what a first call loads is nobody's memory
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    process, peak, done = psutil.Process(), [0], threading.Event()
+    before = process.memory_info().rss
+
+    def watch() -> None:
+        while not done.wait(0.001):
+            peak[0] = max(peak[0], process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
     for index in range(3):
         step(strategy, form, index)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    done.set()
+    watcher.join()
+    return (peak[0] - before) / 2**20
 
 
 def step(strategy: Learn2Synth, form: str, index: int) -> None:

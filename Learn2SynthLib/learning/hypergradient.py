@@ -7,6 +7,9 @@ One step of learned synthesis (Hu et al. 2025, section 3.1), split into parts th
     u  = v * d phi' / d g                      `through_update`, closed form
     w  = (d g / d x)^T u                       `Pullback`, exact or by finite differences
 and w goes on through the synthesizer to its parameters by ordinary back-propagation. The network never sees v.
+
+Losses are functions of the weights (`torch.func.functional_call`). Their gradients are taken by `torch.autograd.grad` and not by
+`torch.func.grad`, which keeps the graph of a second derivative whether or not one is wanted; tests hold the two together.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ Pullback = Callable[[Weights], Tensor]  # u, shaped like the weights -> w, shape
 
 
 class Differentiated(NamedTuple):
-    """A loss, its gradient with respect to the weights, and how that gradient is pulled back to the images."""
+    """A loss, its gradient with respect to the weights, and how that gradient is pulled back to the images (once: the graph is freed)."""
 
     loss: Tensor
     gradient: Weights
@@ -32,35 +35,41 @@ class Differentiated(NamedTuple):
 
 def exact(loss: Loss, weights: Weights, images: Tensor, epsilon: float = 0.0) -> Differentiated:
     """The pullback by a second backward pass. `epsilon` is not used."""
+    weights, images = _leaves(weights, images)
+    value = loss(weights, images)
+    gradient = torch.autograd.grad(value, list(weights.values()), create_graph=True)
 
-    def gradient_of(x: Tensor) -> tuple[Weights, Tensor]:
-        return torch.func.grad_and_value(loss)(weights, x)
+    def pullback(u: Weights) -> Tensor:
+        return torch.autograd.grad(gradient, images, [u[name] for name in weights])[0]
 
-    gradient, pull, value = torch.func.vjp(gradient_of, images, has_aux=True)  # type: ignore[misc]
-    return Differentiated(value, gradient, lambda u: pull(u)[0])
+    return Differentiated(value.detach(), {name: g.detach() for name, g in zip(weights, gradient)}, pullback)
 
 
 def one_sided(loss: Loss, weights: Weights, images: Tensor, epsilon: float = 1e-3) -> Differentiated:
     """The pullback by one more gradient at weights moved by `epsilon` along u (Liu et al. 2019, DARTS, section 2.3)."""
-    (gradient, here), value = torch.func.grad_and_value(loss, argnums=(0, 1))(weights, images)
+    weights, images = _leaves(weights, images)
+    value = loss(weights, images)
+    *gradient, here = torch.autograd.grad(value, [*weights.values(), images])
 
     def pullback(u: Weights) -> Tensor:
         step = epsilon / norm(u)
         return (_image_gradient(loss, moved(weights, u, step), images) - here) / step
 
-    return Differentiated(value, gradient, pullback)
+    return Differentiated(value.detach(), dict(zip(weights, gradient)), pullback)
 
 
 def central(loss: Loss, weights: Weights, images: Tensor, epsilon: float = 1e-3) -> Differentiated:
     """The pullback by two more gradients, at weights moved by `epsilon` along and against u."""
-    gradient, value = torch.func.grad_and_value(loss)(weights, images)
+    weights, images = _leaves(weights, images)
+    value = loss(weights, images)
+    gradient = torch.autograd.grad(value, list(weights.values()))
 
     def pullback(u: Weights) -> Tensor:
         step = epsilon / norm(u)
         ahead, behind = (_image_gradient(loss, moved(weights, u, side * step), images) for side in (1, -1))
         return (ahead - behind) / (2 * step)
 
-    return Differentiated(value, gradient, pullback)
+    return Differentiated(value.detach(), dict(zip(weights, gradient)), pullback)
 
 
 METHODS: dict[str, Callable[..., Differentiated]] = {"exact": exact, "one_sided": one_sided, "central": central}
@@ -83,11 +92,17 @@ def norm(weights: Weights) -> Tensor:
 
 
 def moved(weights: Weights, direction: Weights, step: Tensor) -> Weights:
-    return {name: w + step * direction[name] for name, w in weights.items()}
+    """Weights a step along a direction, as constants."""
+    return {name: w.detach() + step * direction[name] for name, w in weights.items()}
+
+
+def _leaves(weights: Weights, images: Tensor) -> tuple[Weights, Tensor]:
+    """The same values as the beginning of a graph of their own."""
+    return {name: w.detach().requires_grad_() for name, w in weights.items()}, images.detach().requires_grad_()
 
 
 def _image_gradient(loss: Loss, weights: Weights, images: Tensor) -> Tensor:
-    return torch.func.grad(loss, argnums=1)(weights, images)
+    return torch.autograd.grad(loss(weights, images), images)[0]
 
 
 def _sgd_rule(group: dict, state: dict, gradient: Tensor) -> Tensor:
