@@ -64,7 +64,7 @@ def _difference(name: str, maps: list[float], real: list[float]) -> str | None:
     if larger < _SMALL_MM3 or larger < factor * smaller or separated < _SEPARATION:
         return None
     return (
-        f"{name}: median {median_real / 1000:.0f} mL in the {len(real)} real scans, "
-        f"{median_map / 1000:.0f} mL in the {len(maps)} label maps; "
+        f"{name}: median {median_real / 1000:.0f} mL in the real scans ({len(real)}), "
+        f"{median_map / 1000:.0f} mL in the label maps ({len(maps)}); "
         "another age or disease, or another labelling protocol: add label maps of people like those of the scans"
     )

@@ -36,24 +36,24 @@ def test_the_stated_part_of_each_batch_is_wide(share: float, tiny: Callable[...,
     assert len(batch.wide_images) == round(4 * share) and batch.part == pytest.approx(1 - share)
 
 
-def test_the_synthesis_learns_from_its_start_for_its_duration_and_then_stays(tiny: Callable[..., RunConfig], make_task: Callable[..., Task]) -> None:
-    strategy = Learn2Synth(make_task(tiny(2, "learn2synth.start=0.2", "learn2synth.duration=0.3", steps=10)))
+@pytest.mark.parametrize(
+    ("settings", "steps", "expected"),
+    [
+        (["learn2synth.start=0.2", "learn2synth.duration=0.3"], 10, [2, 3, 4]),
+        (["learn2synth.every=3"], 100, [0, 3, 6]),
+    ],
+)
+def test_the_synthesis_moves_in_its_time_and_every_so_many_steps_only(
+    settings: list[str], steps: int, expected: list[int], tiny: Callable[..., RunConfig], make_task: Callable[..., Task]
+) -> None:
+    strategy = Learn2Synth(make_task(tiny(2, *settings, steps=steps)))
     moved = []
     for index in range(7):
         before = strategy.learned()
         strategy.step(index)
-        moved.append(strategy.learned() != before)
-    assert moved == [False, False, True, True, True, False, False]
-
-
-def test_the_synthesis_moves_every_so_many_steps_only(tiny: Callable[..., RunConfig], make_task: Callable[..., Task]) -> None:
-    strategy = Learn2Synth(make_task(tiny(2, "learn2synth.every=3", steps=100)))
-    moved = []
-    for index in range(7):
-        before = strategy.learned()
-        strategy.step(index)
-        moved.append(strategy.learned() != before)
-    assert moved == [True, False, False, True, False, False, True]
+        if strategy.learned() != before:
+            moved.append(index)
+    assert moved == expected
 
 
 def test_parameters_that_are_not_to_be_learned_keep_their_prior(tiny: Callable[..., RunConfig], make_task: Callable[..., Task]) -> None:
