@@ -41,7 +41,7 @@ def test_one_group_alone_and_unusable_subjects_do_not_count():
 def test_findings_of_the_cohort_end_the_table():
     reports = people("label_map", [10]) + people("real", [60])
     last = format_reports(reports, population_findings(reports)).splitlines()[-2:]
-    assert last[0] == "the cohort" and "60 mL in the 1 real scans, 10 mL in the 1 label maps" in last[1]
+    assert last[0] == "the cohort" and "60 mL in the real scans (1), 10 mL in the label maps (1)" in last[1]
 
 
 @pytest.mark.parametrize("values", [[0, 3, 3, 9], [-2, -2, 5, 0], [0, 2**30, -(2**30), 7], [5, 7, 7, 9], [0, 0, 0, 0], [4, 4, 4, 4]])
