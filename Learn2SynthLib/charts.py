@@ -2,86 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from PIL import ImageDraw
 
-from .config import LEARNABLE, SynthesisConfig
+from .learned import LearnedRange, interval
 from .pictures import AFTER, BEFORE, FAINT, MARGIN, SMALL, TEXT, TRACK, Colour, Picture, blank, fitted, put_text, text_width
 
 _GAP = 4  # pixels
-_TITLES = {
-    "contrast_mean": "mean intensity",
-    "contrast_spread": "intensity spread",
-    "texture": "smooth texture",
-    "gamma": "gamma (logarithm)",
-    "bias": "bias field",
-    "blur_mm": "blur",
-    "noise": "noise level",
-}
-_OF_TISSUES = ("contrast_mean", "contrast_spread")
-_WHOLE = "whole image"
-
-
-@dataclass(frozen=True)
-class LearnedRange:
-    """One synthesis parameter: (low, high) before and after learning and the bounds of both; low = high where one value is learned."""
-
-    group: str
-    name: str
-    unit: str
-    prior: tuple[float, float]
-    learned: tuple[float, float]
-    bounds: tuple[float, float]
-
-    @property
-    def title(self) -> str:
-        """Group and name as one; the name alone where it says all."""
-        return self.name if self.group == _WHOLE else f"{self.group}, {self.name}"
-
-    @property
-    def change(self) -> float:
-        """How far the ends moved, together, as a part of the bounds' width."""
-        return sum(abs(a - b) for a, b in zip(self.learned, self.prior, strict=True)) / (self.bounds[1] - self.bounds[0])
-
-
-def learned_ranges(learned: Mapping[str, float], prior: Mapping[str, float]) -> list[LearnedRange]:
-    """Pairs the ends in a run's `learned` and `prior` ('noise.low', 'contrast_mean.thalamus.high', or 'noise' for one value).
-
-    Names that are no synthesis parameter, or have no prior, are left out.
-    """
-    fields = {f.name: f.metadata for f in dataclasses.fields(SynthesisConfig)}
-    stems = dict.fromkeys(key.removesuffix(".low").removesuffix(".high") for key in learned)
-    ranges = []
-    for stem in stems:
-        parameter, _, entry = stem.partition(".")
-        before, after = _ends(prior, stem), _ends(learned, stem)
-        if parameter in LEARNABLE and before and after:
-            limits = fields[parameter]
-            ranges.append(LearnedRange(*_named(parameter, entry), limits.get("unit", ""), before, after, (limits["low"], limits["high"])))
-    return ranges
-
-
-def _named(parameter: str, entry: str) -> tuple[str, str]:
-    """Group and name to show."""
-    title = _TITLES[parameter]
-    return (title, entry) if parameter in _OF_TISSUES else (_WHOLE, f"{title}, {entry}" if entry else title)
-
-
-def _ends(values: Mapping[str, float], stem: str) -> tuple[float, float] | None:
-    low, high = (values.get(f"{stem}.{end}", values.get(stem)) for end in ("low", "high"))
-    return None if low is None or high is None else (low, high)
-
-
-def interval(ends: tuple[float, float], unit: str = "") -> str:
-    """'0.12 to 0.31 mm', or '0.12 mm' where both ends are one."""
-    low, high = (f"{end:.2f}" for end in ends)
-    return f"{low if low == high else f'{low} to {high}'} {unit}".strip()
-
-
 @dataclass(frozen=True)
 class RangeChart:
     """Each parameter as a track over its bounds: the prior as a grey bar, the learned range as a coloured one in front.

@@ -18,10 +18,10 @@ import torch
 from tqdm import tqdm
 
 from . import charts, pictures
-from .charts import LearnedRange
 from .config import RunConfig
 from .demo_data import DemoData
 from .labels import LabelTable, load_table
+from .learned import LearnedRange, interval, learned_ranges
 from .learning.data import Place, bounding_box, cut
 from .model import Model
 from .previewing import Previewer, Recipe, make_previewer
@@ -90,7 +90,7 @@ class _Trained:
         """What it learned of the synthesis, where that moved at all."""
         story = self.model.card["learned"]
         learned, prior = ({name: entry[when] for name, entry in story.items()} for when in ("learned", "prior"))
-        return [range_ for range_ in charts.learned_ranges(learned, prior) if range_.change > _MOVED]
+        return [range_ for range_ in learned_ranges(learned, prior) if range_.change > _MOVED]
 
 
 def run_demo(output: Path, device: str = "auto", steps: int = _STEPS) -> None:
@@ -276,4 +276,4 @@ def _dice_lines(before: _Trained, after: _Trained) -> list[str]:
 def _range_lines(ranges: Sequence[LearnedRange]) -> list[str]:
     """Those that a newcomer can check against the scan; tissue that the scan does not show learns nothing that means anything."""
     told = [r for r in ranges if r.name in _TOLD and r.group in ("mean intensity", "whole image")]
-    return [f"  {r.title:<40}{charts.interval(r.prior, r.unit):<18}{charts.interval(r.learned, r.unit)}" for r in told]
+    return [f"  {r.title:<40}{interval(r.prior, r.unit):<18}{interval(r.learned, r.unit)}" for r in told]

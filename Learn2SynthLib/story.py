@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from .charts import interval, learned_ranges
+from .learned import interval, learned_ranges
 from .model import Model
 from .run import Run
 from .segmentation.segmenter import find_model

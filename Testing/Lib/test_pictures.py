@@ -1,4 +1,4 @@
-"""Pictures: upright brains, the table's colours, nothing cut off, learned ranges beside their prior."""
+"""Pictures: upright brains, the table's colours, nothing cut off."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from Learn2SynthLib import charts, pictures
-from Learn2SynthLib.charts import LearnedRange, RangeChart, learned_ranges
+from Learn2SynthLib import pictures
+from Learn2SynthLib.charts import RangeChart
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.labels import load_table
+from Learn2SynthLib.learned import LearnedRange
 from Learn2SynthLib.pictures import AFTER, BEFORE, PAPER, Sheet
 
 
@@ -93,30 +94,6 @@ def test_a_legend_breaks_its_lines_and_shows_every_colour() -> None:
     assert narrow.height > wide.height and narrow.width == 200
     for value in values:
         assert holds(narrow, table[value].colour)
-
-
-def test_learned_ranges_pair_the_ends() -> None:
-    prior = {"noise.low": 0.0, "noise.high": 0.1, "contrast_mean.brain stem.low": 0.0, "contrast_mean.brain stem.high": 1.0, "blur_mm": 1.5}
-    learned = {"noise.low": 0.02, "noise.high": 0.05, "contrast_mean.brain stem.low": 0.3, "contrast_mean.brain stem.high": 0.4, "blur_mm": 2.0}
-    noise, stem, blur = learned_ranges(learned, prior)
-    assert (noise.prior, noise.learned, noise.bounds) == ((0.0, 0.1), (0.02, 0.05), (0, 0.5))
-    assert (stem.group, stem.name) == ("mean intensity", "brain stem")
-    assert (blur.title, blur.learned, blur.unit) == ("blur", (2.0, 2.0), "mm")
-    assert stem.title == "mean intensity, brain stem"
-    assert stem.change == pytest.approx(0.9)
-
-
-def test_what_is_no_synthesis_parameter_is_left_out() -> None:
-    assert learned_ranges({"residual": 1.0, "noise.low": 0.0}, {"residual": 0.0}) == []
-
-
-def test_every_learnable_parameter_has_a_title() -> None:
-    assert set(charts._TITLES) == set(charts.LEARNABLE)
-
-
-@pytest.mark.parametrize(("ends", "text"), [((0.1, 0.25), "0.10 to 0.25 mm"), ((2.0, 2.0), "2.00 mm")])
-def test_intervals_are_read_out(ends: tuple[float, float], text: str) -> None:
-    assert charts.interval(ends, "mm") == text
 
 
 def some_ranges(count: int) -> list[LearnedRange]:
