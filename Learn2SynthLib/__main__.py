@@ -13,6 +13,7 @@ from importlib import import_module
 from . import __version__
 from .config import STRATEGIES, explain_settings
 from .errors import InputError
+from .owner import owned
 from .resources import names
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -37,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return DONE
     try:
-        return getattr(import_module(f"{__package__}.commands"), options.verb)(options)
+        with owned(getattr(options, "owner", None)):
+            return getattr(import_module(f"{__package__}.commands"), options.verb)(options)
     except InputError as error:
         print(f"learn2synth: {error}", file=sys.stderr)
         return WRONG_INPUT
@@ -50,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("learn2synth", description=_ABOUT, epilog=_EXITS, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"learn2synth {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB")
-    for add in (_train, _segment, _preview, _evaluate, _inspect, _demo):
+    for add in (_train, _segment, _preview, _evaluate, _inspect, _environment, _demo):
         add(verbs)
     return parser
 
@@ -65,7 +67,8 @@ def _verb(verbs: argparse._SubParsersAction, name: str, summary: str, epilog: st
 
 def _train(verbs: argparse._SubParsersAction) -> None:
     epilog = f"""A folder of scans is searched in BIDS layout (x_T1w.nii.gz beside x_dseg.nii.gz) or nnU-Net's (imagesTr/, labelsTr/).
-RUN that exists is resumed when configuration and data are the same, otherwise refused. Ctrl-C, or a file named `stop` in RUN,
+RUN that exists is resumed when configuration and data are the same, otherwise refused; `learn2synth train RUN` alone resumes it with its
+own. Ctrl-C, or a file named `stop` in RUN,
 stops after the current step and keeps everything.
 
 example:
@@ -92,7 +95,9 @@ settings for --set KEY=VALUE, their defaults, their meaning:
     parser.add_argument("--steps", type=int, metavar="N", help="training steps")
     parser.add_argument("--seed", type=int, metavar="N", help="seed of every random choice")
     _add_device(parser)
+    parser.add_argument("--check", action="store_true", help="only check the data; nothing is trained or written")
     parser.add_argument("--json", action="store_true", help="print events as JSON lines on stdout")
+    _add_owner(parser)
 
 
 def _segment(verbs: argparse._SubParsersAction) -> None:
@@ -104,7 +109,8 @@ def _segment(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("--probabilities", action="store_true", help="also write the probability of every structure")
     parser.add_argument("--flips", action="store_true", help="average over the left/right flip: slower, a little better")
     _add_device(parser)
-    parser.add_argument("--json", action="store_true", help="print one JSON line an image on stdout")
+    parser.add_argument("--json", action="store_true", help="print progress and results as JSON lines on stdout")
+    _add_owner(parser)
 
 
 def _preview(verbs: argparse._SubParsersAction) -> None:
@@ -133,6 +139,11 @@ def _inspect(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("model", metavar="RUN|MODEL", help="the folder of a run, a .l2s file, or the name of a shipped model")
 
 
+def _environment(verbs: argparse._SubParsersAction) -> None:
+    parser = _verb(verbs, "environment", "say which versions and devices this computer offers; for reports of problems")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
 def _demo(verbs: argparse._SubParsersAction) -> None:
     parser = _verb(verbs, "demo", "train with and without learned synthesis on real data, in minutes on two CPU cores")
     parser.add_argument("--output", default="demo", metavar="DIR", help="folder to write to (default: demo)")
@@ -147,6 +158,12 @@ def _add_preset(parser: argparse.ArgumentParser) -> None:
 
 def _add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default=None, metavar="NAME", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
+
+
+def _add_owner(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--owner", metavar="FILE", help="stop when the process whose number stands in FILE is gone; without FILE, or once it is removed, carry on"
+    )
 
 
 if __name__ == "__main__":

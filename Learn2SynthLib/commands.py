@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from .labels import load_table
 from .randomness import stream
 from .run import Run
 from .volume.checks import check_cohort
-from .volume.cohort import Cohort, build_cohort
+from .volume.cohort import Cohort, build_cohort, verify_files
 from .volume.population import population_findings
 from .volume.reports import format_reports
 
@@ -29,8 +30,9 @@ def train(options: argparse.Namespace) -> int:
     from .segmentation.device import choose_device
 
     run = Run(options.run)
+    resumed = run.exists() and not (options.labels or options.real or options.validation or options.unlabelled)
     config = build_config(
-        options.preset or "quick-2d",
+        options.preset or (str(run.config_path) if resumed else "quick-2d"),
         options.assignments,
         strategy=options.strategy,
         steps=options.steps,
@@ -39,9 +41,7 @@ def train(options: argparse.Namespace) -> int:
         device=options.device,
     )
     choose_device(config.device)
-    cohort = build_cohort(
-        options.labels, _scans("--real", options.real), _scans("--validation", options.validation), options.unlabelled, options.labels_ids, options.real_ids
-    )
+    cohort = _stored_cohort(run) if resumed else _cohort(options)
     check_needs(config, cohort)
     console = Console(options.json)
     if run.in_use():
@@ -50,10 +50,24 @@ def train(options: argparse.Namespace) -> int:
     if run.status() == "finished":
         console.show(run.events()[-1])
         return DONE
-    if not run.exists():
+    if options.check or not run.exists():
         _refuse_bad_data(config, cohort, console)
+    if options.check:
+        return DONE
     last = train_run(config, cohort, run, console.show)
     return DONE if last["event"] == "finished" else INTERRUPTED
+
+
+def _cohort(options: argparse.Namespace) -> Cohort:
+    real, validation = _scans("--real", options.real), _scans("--validation", options.validation)
+    return build_cohort(options.labels, real, validation, options.unlabelled, options.labels_ids, options.real_ids)
+
+
+def _stored_cohort(run: Run) -> Cohort:
+    """The subjects that the run was started with. Raises InputError when their files are gone or not the same."""
+    record = run.cohort()
+    verify_files(record)
+    return Cohort.from_json(record)
 
 
 def _scans(option: str, groups: Sequence[Sequence[str]]) -> list[Any]:
@@ -68,7 +82,7 @@ def _refuse_bad_data(config: RunConfig, cohort: Cohort, console: Console) -> Non
     target = load_table(config.target)
     reports = check_cohort(cohort, target, console.checking)
     findings = population_findings(reports)
-    console.report(format_reports(reports, findings), [report.to_json() for report in reports])
+    console.report(format_reports(reports, findings), {"subjects": [r.to_json() for r in reports], "findings": [asdict(f) for f in findings]})
     bad = [report for report in reports if not report.ok]
     if bad:
         first = next(finding.message for finding in bad[0].findings if finding.level == "error")
@@ -86,7 +100,7 @@ def segment(options: argparse.Namespace) -> int:
     segmenter = Segmenter.load(options.model, options.device or "auto")
     console, rows = Console(options.json), []
     for image_path, output in zip(options.images, outputs):
-        with console.progress(f"segmenting {Path(image_path).name}") as progress:
+        with console.segmenting(image_path) as progress:
             result = segmenter.segment(read_image(image_path), options.flips, options.probabilities, progress)
         write_label_map(result.labels, output)
         if result.probabilities is not None:
@@ -148,6 +162,14 @@ def inspect(options: argparse.Namespace) -> int:
     from .story import tell
 
     print(tell(options.model))
+    return DONE
+
+
+def environment(options: argparse.Namespace) -> int:
+    from .computer import describe_computer
+
+    computer = describe_computer()
+    print(json.dumps(computer.to_json(), ensure_ascii=False) if options.json else computer.report())
     return DONE
 
 

@@ -25,7 +25,7 @@ class Console:
     def show(self, event: Event) -> None:
         """One event of a training."""
         if self.as_json:
-            print(json.dumps(event, ensure_ascii=False), flush=True)
+            self._print(**event)
             return
         handler = getattr(self, f"_{event['event']}", None)
         if handler:
@@ -64,6 +64,9 @@ class Console:
         self._close()
         self._say(f"failed: {event['error']}: {event['message']}; {event['advice']}")
 
+    def _print(self, event: str, **content: Any) -> None:
+        print(json.dumps({"event": event, **content}, ensure_ascii=False), flush=True)
+
     def _close(self) -> None:
         if self.bar is not None:
             self.bar.close()
@@ -72,25 +75,30 @@ class Console:
     def _say(self, text: str) -> None:
         tqdm.write(text, file=sys.stderr)
 
-    def report(self, table: str, records: list[dict[str, Any]]) -> None:
+    def report(self, table: str, record: dict[str, Any]) -> None:
         """The check of the data."""
         if self.as_json:
-            print(json.dumps({"event": "checked", "subjects": records}, ensure_ascii=False), flush=True)
+            self._print("checked", **record)
         else:
             self._close()
             self._say(table)
 
     def checking(self, done: int, count: int) -> None:
         if self.as_json:
+            self._print("checking", done=done, count=count)
             return
         if self.bar is None:
             self.bar = tqdm(total=count, desc="checking the data", unit="subject", file=sys.stderr, dynamic_ncols=True, leave=False, disable=None)
         self.bar.update(done - self.bar.n)
 
     @contextmanager
-    def progress(self, what: str) -> Iterator[Callable[[int, int], None]]:
-        """A bar for one piece of work that tells (done, all)."""
-        with tqdm(desc=what, file=sys.stderr, disable=self.as_json or None, leave=False, dynamic_ncols=True) as bar:
+    def segmenting(self, image: str) -> Iterator[Callable[[int, int], None]]:
+        """A bar for one image, which tells (done, all)."""
+        if self.as_json:
+            self._print("segmenting", image=image, done=0, count=1)
+            yield lambda done, count: self._print("segmenting", image=image, done=done, count=count)
+            return
+        with tqdm(desc=f"segmenting {Path(image).name}", file=sys.stderr, disable=None, leave=False, dynamic_ncols=True) as bar:
 
             def tell(done: int, count: int) -> None:
                 bar.total = count
@@ -100,8 +108,7 @@ class Console:
 
     def segmented(self, image: str, output: Path, notes: list[str], volumes_mm3: Mapping[str, float]) -> None:
         if self.as_json:
-            record = {"event": "segmented", "image": image, "output": str(output), "notes": notes, "volumes_mm3": volumes_mm3}
-            print(json.dumps(record, ensure_ascii=False), flush=True)
+            self._print("segmented", image=image, output=str(output), notes=notes, volumes_mm3=volumes_mm3)
             return
         for note in notes:
             self._say(note)

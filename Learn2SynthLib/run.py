@@ -21,7 +21,7 @@ from .files import write_json
 
 # Where the record of the holder ends and the locked byte lies: on Windows a locked byte cannot be read by others.
 _LOCKED_BYTE = 1 << 20
-_BEFORE_A_RUN = ("lock", "stop", "cohort.json", "environment.json")  # config.json is written last: it makes a folder a run
+_BEFORE_A_RUN = ("lock", "stop", "owner", "log.txt", "inputs", "cohort.json", "environment.json")  # config.json is written last: it makes a folder a run
 _ENDED = ("finished", "stopped", "failed")
 
 
@@ -39,6 +39,10 @@ class Run:
     previews = property(lambda self: self.folder / "previews")
     stop_path = property(lambda self: self.folder / "stop")
     lock_path = property(lambda self: self.folder / "lock")
+    # Of the program that starts the training, where there is one:
+    owner_path = property(lambda self: self.folder / "owner")  # its process number, for `train --owner`
+    log_path = property(lambda self: self.folder / "log.txt")  # what the training printed
+    inputs = property(lambda self: self.folder / "inputs")  # scans, label maps and tables that it wrote for the training
 
     def exists(self) -> bool:
         return self.config_path.is_file()

@@ -61,6 +61,7 @@ def check_subject(subject: Subject, target: LabelTable) -> Report:
         grid.orientation if grid else None,
         tuple(findings),
         volumes,
+        counts,
         _digests(subject),
     )
 

@@ -67,12 +67,12 @@ def test_train_segment_evaluate_inspect_and_preview_on_one_head(save_head: Head,
     run, output = tmp_path / "ein Lauf", tmp_path / "aus ß.nii.gz"
     assert main([*train_arguments(run, head), "--target", "brain-coarse", "--json"]) == 0
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [event["event"] for event in events][:3] == ["checked", "loading", "started"] and events[-1]["event"] == "finished"
+    assert [event["event"] for event in events][:5] == ["checking", "checking", "checked", "loading", "started"] and events[-1]["event"] == "finished"
     assert "optimistic" in events[-1]["note"]
 
     assert main(["segment", str(run), str(image), "--output", str(output), "--volumes", str(tmp_path / "v.csv"), "--probabilities", "--json"]) == 0
-    segmented = json.loads(capsys.readouterr().out)
-    assert segmented["event"] == "segmented"
+    *progress, segmented = map(json.loads, capsys.readouterr().out.splitlines())
+    assert segmented["event"] == "segmented" and progress[0]["done"] == 0 and progress[-1]["done"] == progress[-1]["count"]
     result, reference = nibabel.load(output), nibabel.load(image)
     assert result.shape == reference.shape and np.allclose(result.affine, reference.affine)
     probabilities = nibabel.load(tmp_path / "aus ß_probabilities.nii.gz").get_fdata()
@@ -100,6 +100,40 @@ def test_the_same_command_resumes_and_a_finished_run_stays_as_it_is(save_head: H
     weights = Model.read(run / "best.l2s").weights
     assert main(train_arguments(run, head)) == 0
     assert Model.read(run / "best.l2s").weights == weights
+
+
+def test_a_run_is_resumed_without_naming_its_data(save_head: Head, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, head = Run(tmp_path / "run"), save_head()
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "stop_requested", lambda self: True)
+        assert main(train_arguments(run.folder, head)) == 130
+    assert main(["train", str(run.folder)]) == 0
+    assert run.status() == "finished"
+
+
+def test_a_run_whose_data_changed_is_not_resumed(save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    run, head = Run(tmp_path / "run"), save_head()
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "stop_requested", lambda self: True)
+        assert main(train_arguments(run.folder, head)) == 130
+    head[0].unlink()
+    assert head[0].name in refused(["train", str(run.folder)], tmp_path, capsys)
+
+
+def test_a_check_reports_everybody_and_writes_nothing(save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    head = save_head()
+    assert main([*train_arguments(tmp_path / "run", head), "--check", "--json"]) == 0
+    *progress, checked = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [event["done"] for event in progress] == [1, 2]
+    assert [subject["role"] for subject in checked["subjects"]] == ["label_map", "real"]
+    assert checked["subjects"][0]["label_voxels"]["2"] > 0 and checked["subjects"][0]["ok"]
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_computer_tells_its_devices(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["environment", "--json"]) == 0
+    computer = json.loads(capsys.readouterr().out)
+    assert "cpu" in computer["devices"] and "torch" in computer["summary"] and "numpy" in computer["environment"]
 
 
 def test_a_stop_file_ends_with_130_and_a_model(save_head: Head, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

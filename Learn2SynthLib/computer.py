@@ -1,0 +1,60 @@
+"""What this computer offers, in words: versions, devices, memory, and why there is no GPU where there is none."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import psutil
+import torch
+
+from .run import environment
+
+_GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Computer:
+    """summary: one sentence. devices: name to give to --device -> what it is, the one that `auto` takes first. environment: versions by name."""
+
+    summary: str
+    devices: dict[str, str]
+    environment: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def report(self) -> str:
+        """All of it, a line each."""
+        facts = {**{f"device {name}": what for name, what in self.devices.items()}, **self.environment}
+        width = max(map(len, facts))
+        return "\n".join([self.summary, *(f"  {name:<{width}}  {fact}" for name, fact in facts.items())])
+
+
+def describe_computer() -> Computer:
+    devices = {**_cuda_devices(), "cpu": _processor()}
+    if torch.backends.mps.is_available():
+        devices["mps"] = "Apple's GPU, taken on request only"
+    first = next(iter(devices))
+    reason = "" if first != "cpu" else f" ({_why_no_gpu()})"
+    return Computer(f"torch {torch.__version__} on {devices[first]}{reason}", devices, environment())
+
+
+def _cuda_devices() -> dict[str, str]:
+    if not torch.cuda.is_available():
+        return {}
+    found = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
+    return {f"cuda:{index}": f"{device.name}, {device.total_memory / _GIB:.0f} GB" for index, device in enumerate(found)}
+
+
+def _processor() -> str:
+    return f"{psutil.cpu_count()} CPU cores, {psutil.virtual_memory().total / _GIB:.0f} GB of memory"
+
+
+def _why_no_gpu() -> str:
+    if torch.version.cuda or getattr(torch.version, "hip", None):
+        return "this torch is built for GPUs, but finds no GPU or no driver that is new enough"
+    if platform.system() == "Darwin":
+        return "on a Mac, choose mps where it is offered"
+    return "no GPU is used: this is the CPU build of torch; with an NVIDIA GPU, install a CUDA build"
