@@ -14,7 +14,21 @@ from .errors import InputError, nearest
 from .resources import read_named
 from .settings import describe, from_json, record_setting, setting, to_json
 
-STRATEGIES = ("supervised", "mixed", "randomised", "learn2synth")
+
+@dataclass(frozen=True)
+class StrategyFacts:
+    """What a strategy does, in words, and the roles of the cohort that it cannot do without."""
+
+    summary: str
+    needs: tuple[str, ...]
+
+
+STRATEGIES = {
+    "learn2synth": StrategyFacts("trains on synthetic images; the scans teach the synthesis, never the network", ("label_map", "real")),
+    "randomised": StrategyFacts("trains on synthetic images of random contrast (as SynthSeg does); the scans teach nothing", ("label_map",)),
+    "mixed": StrategyFacts("trains on the scans and on images of random contrast, side by side", ("label_map", "real")),
+    "supervised": StrategyFacts("trains on the scans alone, augmented", ("real",)),
+}
 LEARNABLE = ("contrast_mean", "contrast_spread", "texture", "gamma", "bias", "blur_mm", "noise")
 
 
@@ -130,7 +144,7 @@ class RunConfig:
     ndim: int = setting(2, "2: axial slices; 3: volumes", choices=(2, 3))
     batch_size: int = setting(8, "images of one step", low=1, high=4096)
     device: str = setting("auto", "auto, cpu, cuda, cuda:N or mps")
-    strategy: str = setting("learn2synth", "how the network is trained", choices=STRATEGIES)
+    strategy: str = setting("learn2synth", "how the network is trained", choices=tuple(STRATEGIES))
     target: str = setting("brain", "label table that the network predicts: a name or a JSON file")
     validate_every: int = setting(250, "steps between validations", low=1)
     preview_every: int = setting(250, "steps between previews", low=1)

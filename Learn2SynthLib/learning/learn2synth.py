@@ -35,8 +35,6 @@ class Batch:
 
 
 class Learn2Synth(Strategy):
-    needs = ("label_map", "real")
-
     def __init__(self, task: Task) -> None:
         super().__init__(task)
         self.settings = task.config.learn2synth

@@ -8,8 +8,6 @@ from .strategy import Strategy
 
 
 class Mixed(Strategy):
-    needs = ("label_map", "real")
-
     def step(self, index: int) -> dict[str, float]:
         config = self.task.config
         count = round(config.mixed.share * config.batch_size)

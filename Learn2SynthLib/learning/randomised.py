@@ -6,8 +6,6 @@ from .strategy import Strategy
 
 
 class Randomised(Strategy):
-    needs = ("label_map",)
-
     def step(self, index: int) -> dict[str, float]:
         images, target = self.task.randomised(index, self.task.config.batch_size)
         return {"synthetic_loss": self.task.train(images, target)}

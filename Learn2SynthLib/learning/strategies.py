@@ -1,4 +1,4 @@
-"""The table of strategies."""
+"""The table of strategies; what each is and needs, in words, stands in `config.STRATEGIES`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from .strategy import Strategy
 from .supervised import Supervised
 
 STRATEGIES: dict[str, type[Strategy]] = {
-    "supervised": Supervised,
-    "mixed": Mixed,
-    "randomised": Randomised,
     "learn2synth": Learn2Synth,
+    "randomised": Randomised,
+    "mixed": Mixed,
+    "supervised": Supervised,
 }

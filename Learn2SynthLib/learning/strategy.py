@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -67,9 +67,7 @@ class Task:
 
 
 class Strategy(ABC):
-    """One way of training. `needs`: roles that the cohort must fill; `synthetic`: it uses the synthesis pool."""
-
-    needs: ClassVar[tuple[str, ...]]
+    """One way of training; `config.STRATEGIES` says what it is and which data it needs."""
 
     def __init__(self, task: Task) -> None:
         self.task = task

@@ -6,8 +6,6 @@ from .strategy import Strategy
 
 
 class Supervised(Strategy):
-    needs = ("real",)
-
     def step(self, index: int) -> dict[str, float]:
         config = self.task.config
         images, target = self.task.real_batch(index, config.batch_size, config.supervised.augmentation)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ..config import STRATEGIES as FACTS
 from ..config import RunConfig
 from ..errors import InputError
 from ..files import written_aside
@@ -191,7 +192,7 @@ def check_needs(config: RunConfig, cohort: Cohort) -> None:
         "real": ("annotated real scans", "--real DIR or --real IMAGE LABELS"),
         "unlabelled": ("unlabelled scans", "--unlabelled IMAGE"),
     }
-    for role in STRATEGIES[config.strategy].needs:
+    for role in FACTS[config.strategy].needs:
         from_real = role == "label_map" and config.synthesis.real_label_maps and cohort.of("real")
         if not cohort.of(role) and not from_real:
             noun, option = words[role]
@@ -206,7 +207,7 @@ def split_real(config: RunConfig, cohort: Cohort) -> tuple[list[Subject], list[S
     real, scans = list(cohort.of("real")), list(cohort.of("validation"))
     if scans:
         return real, scans, True
-    if "real" not in STRATEGIES[config.strategy].needs:
+    if "real" not in FACTS[config.strategy].needs:
         return real, real, not config.synthesis.real_label_maps
     held = len(real) // 4 or (1 if len(real) >= 3 else 0)
     return (real[:-held], real[-held:], True) if held else (real, real, False)

@@ -20,7 +20,7 @@ def test_a_configuration_survives_json_with_every_default_written_out() -> None:
 
 
 def test_the_words_of_the_configuration_are_those_of_the_tables() -> None:
-    assert tuple(REGISTERED) == STRATEGIES
+    assert list(REGISTERED) == list(STRATEGIES)
     assert all(name in SynthesisConfig.__dataclass_fields__ for name in LEARNABLE)
     assert next(meaning for key, _, meaning in describe(RunConfig) if key == "network.name").endswith(f"({', '.join(NETWORKS)})")
 
