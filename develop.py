@@ -4,10 +4,14 @@
     python3 develop.py demo [options of `learn2synth demo`]
     python3 develop.py test [options of pytest]
 
-Needs Python 3.10 or newer and nothing else. What is set up already is not set up again.
+Needs Python 3.10 or newer and nothing else. What is set up already is not set up again. The tests of the Slicer panel also need
+slicer-core, PySide6 and, on Linux, OpenGL; where these cannot be had, they are skipped and the reason is said.
 """
 
+import ctypes
 import hashlib
+import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -20,6 +24,9 @@ RESOURCES = ROOT / "Resources"
 # The environment is up to date as long as none of these changes.
 REQUIREMENTS = (ROOT / "pyproject.toml", RESOURCES / "requirements-torch.txt", RESOURCES / "requirements-demo.txt")
 DEMO_DATA = ["--no-deps", "-r", str(REQUIREMENTS[2])]
+# What VTK and Qt load, and the packages of Debian and Ubuntu that bring it: a software renderer, so no screen is needed.
+OPENGL = ("libGL.so.1", "libEGL.so.1", "libxkbcommon.so.0")
+OPENGL_PACKAGES = ("libgl1", "libegl1", "libegl-mesa0", "libgl1-mesa-dri", "libxkbcommon0")
 
 
 def main(arguments):
@@ -46,7 +53,8 @@ def test(options):
     code = set_up("test", [["-e", f"{ROOT}[test]"], DEMO_DATA])
     if code:
         return code
-    for tool in (["ruff", "check", "."], ["mypy", "Learn2SynthLib"], ["pytest", *options]):
+    set_up_host()
+    for tool in (["ruff", "check", "."], ["mypy"], ["pytest", *options]):
         print(f"\n== {' '.join(tool)}", flush=True)
         code = run([PYTHON, "-m", *tool])
         if code:
@@ -57,16 +65,64 @@ def test(options):
 
 def set_up(purpose, installations):
     """Makes the environment ready for a purpose; returns pip's exit code when that fails."""
-    stamp, wanted = ENVIRONMENT / f"ready-for-{purpose}", state()
-    if stamp.is_file() and stamp.read_text() == wanted and PYTHON.is_file():
+    if is_ready(purpose):
         return 0
     print(f"Setting up {ENVIRONMENT} for the {purpose}; the first time takes a few minutes and downloads about 400 MB.", flush=True)
     code = make_environment() or install_torch()
     for options in installations:
         code = code or pip("install", "--quiet", *options)
     if not code:
-        stamp.write_text(wanted)
+        stamp(purpose).write_text(state())
     return code
+
+
+def set_up_host():
+    """Makes ready what the tests of the panel stand on: libraries of the system, and wheels that not every system has."""
+    missing = missing_libraries()
+    if missing and not install_libraries():
+        command = " ".join(["sudo", *apt_get()])
+        print(f"The tests in Testing/Panel are skipped: {', '.join(missing)} missing. On Debian and Ubuntu: {command}", flush=True)
+    if is_ready("host"):
+        return
+    print("Setting up slicer-core and PySide6 for the tests of the panel; the first time downloads about 300 MB.", flush=True)
+    if pip("install", "--quiet", "-e", f"{ROOT}[host]") == 0:
+        stamp("host").write_text(state())
+    else:
+        print("The tests in Testing/Panel are skipped: slicer-core or PySide6 cannot be installed here (pip says why above).", flush=True)
+
+
+def missing_libraries():
+    """Those that the loader does not find; elsewhere than on Linux the wheels need none."""
+    return [name for name in OPENGL if not loads(name)] if sys.platform == "linux" else []
+
+
+def loads(library):
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def install_libraries():
+    """True when apt-get is there, may install, and did."""
+    if not shutil.which("apt-get") or os.geteuid() != 0:
+        return False
+    run(["apt-get", "update", "-qq"])  # a fresh machine has no lists of packages; an old list may do
+    return run(apt_get()) == 0
+
+
+def apt_get():
+    return ["apt-get", "install", "-y", "--no-install-recommends", *OPENGL_PACKAGES]
+
+
+def is_ready(purpose):
+    return PYTHON.is_file() and stamp(purpose).is_file() and stamp(purpose).read_text() == state()
+
+
+def stamp(purpose):
+    """The file that says for which state of the requirements the environment was made ready."""
+    return ENVIRONMENT / f"ready-for-{purpose}"
 
 
 def state():

@@ -169,7 +169,7 @@ def environment(options: argparse.Namespace) -> int:
     from .computer import describe_computer
 
     computer = describe_computer()
-    print(json.dumps(computer.to_json(), ensure_ascii=False) if options.json else computer.report())
+    print(json.dumps({"event": "environment", **computer.to_json()}, ensure_ascii=False) if options.json else computer.report())
     return DONE
 
 

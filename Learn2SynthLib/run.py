@@ -47,12 +47,16 @@ class Run:
     def exists(self) -> bool:
         return self.config_path.is_file()
 
+    def occupied(self) -> bool:
+        """Whether the folder holds something that is no run."""
+        return not self.exists() and self.folder.is_dir() and any(path.name not in _BEFORE_A_RUN for path in self.folder.iterdir())
+
     def check(self, config: dict[str, Any], cohort: dict[str, Any]) -> None:
         """Raises InputError when the folder belongs to another configuration or other data, or holds something else."""
         if self.exists():
             self._check_same(self.config_path, _comparable(config), "configuration")
             self._check_same(self.cohort_path, cohort, "data")
-        elif self.folder.is_dir() and any(p.name not in _BEFORE_A_RUN for p in self.folder.iterdir()):
+        elif self.occupied():
             raise InputError(self.folder, "is not empty and holds no run", remedy="choose a new folder")
 
     def prepare(self, config: dict[str, Any], cohort: dict[str, Any]) -> None:

@@ -1,0 +1,160 @@
+"""The curves of a run as charts that a user can read: which series, what they are called, how they look. Data only; plots.py draws them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from Learn2SynthLib.learned import LearnedRange, learned_ranges
+
+from .progress import Curve, Progress
+from .translation import tr as _
+
+Colour = tuple[float, float, float]
+
+# Told apart by most colour-blind people too (Okabe and Ito 2008), without the yellow that is lost on white.
+_COLOURS: tuple[Colour, ...] = (
+    (0.0, 0.45, 0.70),
+    (0.84, 0.37, 0.0),
+    (0.0, 0.62, 0.45),
+    (0.80, 0.47, 0.65),
+    (0.34, 0.71, 0.91),
+    (0.90, 0.62, 0.0),
+    (0.0, 0.0, 0.0),
+)
+_GREY: Colour = (0.5, 0.5, 0.5)
+_LINES = ("solid", "dash", "dot")
+_PART_AVERAGED = 20  # one twentieth of the reports
+_LEARNED = "learned "
+
+
+@dataclass(frozen=True)
+class Series:
+    """One curve. line: solid, dash, dot or none. width: in pixels; of lines, or of markers where there is no line."""
+
+    name: str
+    xs: Sequence[float]
+    ys: Sequence[float]
+    colour: Colour
+    line: str = "solid"
+    width: float = 2.0
+    markers: bool = False
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Series over training steps. y_range: (low, high) of the axis, None for the data's own."""
+
+    key: str
+    title: str
+    y_title: str
+    series: Sequence[Series]
+    y_range: tuple[float, float] | None = None
+
+
+def chart_titles(progress: Progress) -> dict[str, str]:
+    """key -> title of every chart that there are data for, in the order to offer them."""
+    titles = {}
+    if progress.dice:
+        titles["dice"] = _("Dice on real scans")
+        titles["structures"] = _("Dice of each structure")
+    if progress.losses:
+        titles["losses"] = _("Losses")
+    return titles | {_LEARNED + stem: _title(range_) for stem, range_ in _ranges(progress).items()}
+
+
+def make_chart(progress: Progress, key: str) -> Chart | None:
+    """The chart of that key; None while there are no data for it."""
+    if key.startswith(_LEARNED):
+        stem = key.removeprefix(_LEARNED)
+        range_ = _ranges(progress).get(stem)
+        return _learned(progress, stem, range_, key) if range_ else None
+    return _MAKERS[key](progress, key) if key in chart_titles(progress) else None
+
+
+def _dice(progress: Progress, key: str) -> Chart:
+    """The mean, and each scan where there are several."""
+    scans = progress.scans if len(progress.scans) > 1 else {}
+    series = [_curve(name, curve, k + 1, width=1.0) for k, (name, curve) in enumerate(scans.items())]
+    if "mean" in progress.dice:
+        series.insert(0, _curve(_("mean"), progress.dice["mean"], 0, width=4.0))
+    return Chart(key, _("Dice on real scans"), _("mean Dice"), series, (0.0, 1.0))
+
+
+def _structures(progress: Progress, key: str) -> Chart:
+    """Best structure first, as the curves end."""
+    series = [_curve(name, curve, k) for k, (name, curve) in enumerate((n, c) for n, c in progress.dice.items() if n != "mean")]
+    return Chart(key, _("Dice of each structure"), _("Dice"), sorted(series, key=lambda s: -s.ys[-1]), (0.0, 1.0))
+
+
+def _curve(name: str, curve: Curve, index: int, width: float = 2.0) -> Series:
+    """Colours first, then kinds of line, tell the index-th curve from the others; with markers, because one value makes no line."""
+    line = _LINES[index // len(_COLOURS) % len(_LINES)]
+    return Series(name, curve.steps, curve.values, _colour(index), line, width, markers=True)
+
+
+def _colour(index: int) -> Colour:
+    return _COLOURS[index % len(_COLOURS)]
+
+
+def _losses(progress: Progress, key: str) -> Chart:
+    """Every report as a point, and a moving mean: the loss of one batch says little."""
+    names = {"synthetic_loss": _("synthetic images"), "real_loss": _("real scans"), "loss": _("all images")}
+    series = []
+    for k, (name, curve) in enumerate(progress.losses.items()):
+        half = len(curve.steps) // (2 * _PART_AVERAGED)
+        title, mean = names.get(name, name), _("{name}, mean of {count}")
+        series.append(Series(title, curve.steps, curve.values, _colour(k), "none", 3.0, markers=True))
+        if half:
+            series.append(Series(mean.format(name=title, count=2 * half + 1), curve.steps, moving_mean(curve.values, half), _colour(k), width=3.0))
+    return Chart(key, _("Losses"), _("loss"), series)
+
+
+def moving_mean(values: Sequence[float], half: int) -> list[float]:
+    """Means of up to 2 * half + 1 values about each one; fewer near the ends."""
+    sums = [0.0]
+    for value in values:
+        sums.append(sums[-1] + value)
+    spans = ((max(0, k - half), min(len(values), k + half + 1)) for k in range(len(values)))
+    return [(sums[stop] - sums[start]) / (stop - start) for start, stop in spans]
+
+
+def _ranges(progress: Progress) -> dict[str, LearnedRange]:
+    """'contrast_mean.thalamus' -> what was learned of it; what concerns the whole image first, because the others are one for each tissue."""
+    ranges: dict[str, LearnedRange] = {}
+    for stem in dict.fromkeys(name.removesuffix(".low").removesuffix(".high") for name in progress.learned):
+        ends = {name: curve.last for name, curve in _ends(progress, stem).items()}
+        ranges.update((stem, range_) for range_ in learned_ranges(ends, progress.prior))
+    return dict(sorted(ranges.items(), key=lambda item: not _whole(item[1])))
+
+
+def _ends(progress: Progress, stem: str) -> dict[str, Curve]:
+    """The curves of a range, upper end first; one curve where one value is learned."""
+    names = [f"{stem}.high", f"{stem}.low"] if f"{stem}.high" in progress.learned else [stem]
+    return {name: progress.learned[name] for name in names if name in progress.learned}
+
+
+def _whole(range_: LearnedRange) -> bool:
+    return range_.title == range_.name
+
+
+def _title(range_: LearnedRange) -> str:
+    title = range_.name if _whole(range_) else f"{range_.group}: {range_.name}"
+    return title[:1].upper() + title[1:]
+
+
+def _learned(progress: Progress, stem: str, range_: LearnedRange, key: str) -> Chart:
+    """The ends of what is learned, and where they were before."""
+    words = {f"{stem}.high": (_("upper end"), "dash"), f"{stem}.low": (_("lower end"), "dot"), stem: (_("value"), "dash")}
+    series = []
+    for k, (name, curve) in enumerate(_ends(progress, stem).items()):
+        (word, line), before = words[name], range_.prior[0] if name.endswith(".low") else range_.prior[1]
+        series.append(Series(word, curve.steps, curve.values, _colour(k), width=3.0))
+        series.append(Series(_("{name}, before").format(name=word), [curve.steps[0], curve.steps[-1]], [before, before], _GREY, line))
+    values = [value for one in series for value in one.ys]
+    margin = 0.08 * (max(values) - min(values)) or 0.01
+    y_title = _("{unit}, {low:g} to {high:g} allowed").format(unit=range_.unit or _("value"), low=range_.bounds[0], high=range_.bounds[1])
+    return Chart(key, _title(range_), y_title, series, (min(values) - margin, max(values) + margin))
+
+
+_MAKERS = {"dice": _dice, "structures": _structures, "losses": _losses}

@@ -1,0 +1,32 @@
+"""Nodes that the panel shows a training with: never saved with the scene, and found again whoever made them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_MARK = "Learn2Synth.shows"
+
+
+def add_node(scene: Any, kind: str, name: str, shows: str) -> Any:
+    """A new node of class `kind`. shows: what it belongs to, for `remove_nodes`."""
+    return mark(scene.AddNewNodeByClass(kind, name), shows)
+
+
+def mark(node: Any, shows: str) -> Any:
+    """The files that it stems from lie in the run's folder: a scene need not hold them as well."""
+    node.SetAttribute(_MARK, shows)
+    node.SaveWithSceneOff()
+    return node
+
+
+def remove_nodes(scene: Any, shows: str) -> None:
+    """All that belong together, in the order they were made: a sequence browser that is still there would make its volumes again."""
+    nodes = [scene.GetNthNode(n) for n in range(scene.GetNumberOfNodes())]
+    for node in nodes:
+        if node.GetAttribute(_MARK) == shows:
+            scene.RemoveNode(node)
+
+
+def is_there(scene: Any, node: Any) -> bool:
+    """Whether the node, if any, is still in the scene: users delete nodes and close scenes at any time."""
+    return node is not None and bool(scene.IsNodePresent(node))

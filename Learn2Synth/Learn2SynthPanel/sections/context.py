@@ -1,0 +1,94 @@
+"""What the sections of the panel share: the widgets, the user's choices, and how a refusal is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import qt
+import slicer
+
+from Learn2SynthLib.errors import InputError
+
+from ..settings import Settings
+from ..translation import tr as _
+
+_WRONG = "color: #c0392b;"
+MODELS_KEY = "Learn2Synth/Models"  # in Slicer's settings: models that the user imported or trained, newest first
+_MODELS = 10
+
+
+@dataclass
+class Context:
+    """ui: the widgets by their names in the .ui file. save: keeps the settings in the scene. wake: something runs, so the timer has to."""
+
+    ui: Any
+    save: Callable[[], None]
+    wake: Callable[[], None]
+    settings: Settings = field(default_factory=Settings)
+    report: list[str] = field(default_factory=list)  # what went wrong so far, for a report to the developers
+    _tips: dict[str, str] = field(default_factory=dict)  # of the .ui file, by widget
+
+    def say(self, label: Any, text: str, wrong: bool = False) -> None:
+        """Shows a sentence, or hides the label when there is none."""
+        label.styleSheet = _WRONG if wrong else ""
+        label.text = text
+        label.visible = bool(text)
+        if wrong and text:
+            self.report.append(text)
+
+    def enable(self, button: Any, missing: str) -> None:
+        """A button that says in its tooltip what it does or, where it is disabled, what is missing."""
+        what_it_does = self._tips.setdefault(button.objectName, button.toolTip)
+        button.enabled = not missing
+        button.toolTip = missing or what_it_does
+
+    @contextmanager
+    def attempt(self, label: Any) -> Iterator[None]:
+        """An action of the user: what is refused is said in `label`, what is unexpected in a window."""
+        with slicer.util.tryWithErrorDisplay(_("Learn2Synth met an unexpected error."), waitCursor=True):
+            try:
+                self.say(label, "")
+                yield
+            except InputError as error:
+                self.say(label, str(error), wrong=True)
+
+
+def fill(combo: Any, entries: Mapping[Any, str], chosen: Any) -> None:
+    """Puts {value: text} into a combo box and selects `chosen` (the first when it is not there), silently."""
+    combo.blockSignals(True)
+    combo.clear()
+    for value, text in entries.items():
+        combo.addItem(text, value)
+    combo.currentIndex = max(0, combo.findData(chosen)) if entries else -1
+    combo.blockSignals(False)
+
+
+def show_progress(bar: Any, fraction: float | None) -> None:
+    """None: busy without knowing how long."""
+    bar.visible = True
+    bar.maximum = 0 if fraction is None else 1000
+    bar.value = 0 if fraction is None else round(1000 * fraction)
+
+
+def text_item(text: str, tip: str = "") -> Any:
+    item = qt.QTableWidgetItem(text)
+    item.setToolTip(tip or text)
+    return item
+
+
+def selected_rows(table: Any) -> list[int]:
+    return [row for row in range(table.rowCount) if table.item(row, 0).isSelected()]
+
+
+def known_models() -> list[str]:
+    """Models that the user imported or trained, newest first."""
+    stored = slicer.app.userSettings().value(MODELS_KEY)
+    return [stored] if isinstance(stored, str) else list(stored or [])
+
+
+def remember_model(model: str) -> None:
+    models = [model, *(other for other in known_models() if other != model)]
+    slicer.app.userSettings().setValue(MODELS_KEY, models[:_MODELS])

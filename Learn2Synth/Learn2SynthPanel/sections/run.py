@@ -1,0 +1,262 @@
+"""Train, the training itself: how, where to, start, stop, resume, and following what it tells."""
+
+from __future__ import annotations
+
+import time
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+
+from Learn2SynthLib.config import STRATEGIES, build_config, read_preset
+from Learn2SynthLib.errors import InputError
+from Learn2SynthLib.resources import names
+from Learn2SynthLib.run import Run
+
+from ..headline import headline
+from ..progress import Progress
+from ..recipe import Recipe, lacking, refused_folder
+from ..training import Training
+from ..translation import tr as _
+from ..worker import slicer_launcher
+from .context import Context, fill, remember_model, show_progress
+
+_OWN = "file..."
+
+
+class RunSection:
+    """ready: installs what is missing. verdict: of the last check of the data.
+
+    opened: told (run, progress, whether to show it) when another run is followed. told: that there are new events.
+    """
+
+    def __init__(self, context: Context, ready: Any, verdict: Any, opened: Any, told: Any) -> None:
+        self.context, self.ready, self.verdict, self.opened, self.told, self.ui = context, ready, verdict, opened, told, context.ui
+        self.training: Training | None = None
+        self.progress = Progress()
+        self._heard = time.monotonic()  # when it last told something
+        self._stopping = False
+        ui = self.ui
+        for button, slot in ((ui.startButton, self.onStart), (ui.stopButton, self.onStop), (ui.resumeButton, self.onResume), (ui.openRunButton, self.onOpen)):
+            button.connect("clicked()", slot)
+        for combo, setting in self._combos():
+            combo.connect("currentIndexChanged(int)", lambda _index, combo=combo, setting=setting: self.onChoice(combo, setting))
+        ui.stepsSpinBox.connect("valueChanged(int)", self.onSteps)
+        ui.settingsLineEdit.connect("editingFinished()", self.onSettings)
+        ui.runPathLineEdit.connect("currentPathChanged(QString)", self.onFolder)
+        ui.keepTrainingCheckBox.connect("toggled(bool)", self.onKeep)
+        ui.trainProgressBar.visible = False
+        context.say(ui.trainMessageLabel, "")
+
+    def _combos(self) -> tuple[tuple[Any, str], ...]:
+        ui = self.ui
+        return (
+            (ui.strategyComboBox, "strategy"),
+            (ui.enhancementComboBox, "enhancement"),
+            (ui.presetComboBox, "preset"),
+            (ui.trainDeviceComboBox, "train_device"),
+        )
+
+    # --- what is chosen
+
+    def restore(self) -> None:
+        """Shows the settings of the scene, and follows the run that it names."""
+        settings, ui = self.context.settings, self.ui
+        live = self.training if self.training is not None and self.training.started_here and self.training.alive else None
+        if live is not None:  # a training does not end with the scene that it was started in
+            settings.run = str(live.run.folder)
+        fill(ui.strategyComboBox, {name: f"{name}: {facts.summary}" for name, facts in STRATEGIES.items()}, settings.strategy)
+        learned = {"parametric": _("parameters of the synthesis"), "network": _("a network behind the synthesis"), "both": _("both")}
+        fill(ui.enhancementComboBox, learned, settings.enhancement)
+        self._offer_presets()
+        ui.settingsLineEdit.text = settings.assignments
+        ui.keepTrainingCheckBox.checked = settings.keep
+        settings.run = settings.run or _free_folder()
+        ui.runPathLineEdit.blockSignals(True)
+        ui.runPathLineEdit.currentPath = settings.run
+        ui.runPathLineEdit.blockSignals(False)
+        if live is not None:
+            self.opened(live.run, self.progress, False)
+        else:
+            self.follow(settings.run)
+
+    def _offer_presets(self) -> None:
+        settings = self.context.settings
+        entries = {name: _preset_title(name) for name in names("Presets", ".json")}
+        entries.setdefault(settings.preset, Path(settings.preset).stem)
+        fill(self.ui.presetComboBox, {**entries, _OWN: _("a file...")}, settings.preset)
+        settings.steps = settings.steps or build_config(settings.preset).steps
+        self.ui.stepsSpinBox.value = settings.steps
+
+    def onChoice(self, combo: Any, setting: str) -> None:
+        chosen = combo.currentData
+        if chosen == _OWN:
+            kinds = _("Settings (*.json)")
+            chosen = qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), _("Preset"), "", kinds) or self.context.settings.preset
+        with self.context.attempt(self.ui.trainMessageLabel):
+            if setting == "preset":
+                read_preset(chosen)
+                self.context.settings.steps = 0
+            setattr(self.context.settings, setting, chosen)
+        if setting == "preset":
+            self._offer_presets()
+        self._chosen()
+
+    def onSteps(self, value: int) -> None:
+        self.context.settings.steps = value
+        self._chosen()
+
+    def onSettings(self) -> None:
+        self.context.settings.assignments = self.ui.settingsLineEdit.text
+        with self.context.attempt(self.ui.trainMessageLabel):
+            build_config(self.context.settings.preset, self.context.settings.assignments.split())
+        self._chosen()
+
+    def onFolder(self, path: str) -> None:
+        self.context.settings.run = path
+        self._chosen()
+        if not (self.training and self.training.alive):
+            self.follow(path)
+
+    def onKeep(self, keep: bool) -> None:
+        self.context.settings.keep = keep
+        self.context.save()
+        if self.training is not None and self.training.started_here:
+            self.training.keep(keep)
+
+    def _chosen(self) -> None:
+        self.context.save()
+        self.update()
+
+    # --- what is done
+
+    def follow(self, folder: str, show: bool = False) -> None:
+        """Follows the run in a folder, where there is one: it may be training, here or elsewhere, or have ended."""
+        self.training, self.progress, self._stopping = None, Progress(), False
+        if folder and Run(folder).exists():
+            self._follow(Training(Run(folder), slicer_launcher), show)
+        else:
+            self.opened(None, self.progress, False)
+            self.ui.trainProgressBar.visible = False
+            self.context.say(self.ui.trainMessageLabel, "")
+        self.update()
+
+    def _follow(self, training: Training, show: bool) -> None:
+        self.training, self.progress, self._heard, self._stopping = training, Progress(), time.monotonic(), False
+        self.opened(training.run, self.progress, show)
+        self.context.wake()
+
+    def onOpen(self) -> None:
+        folder = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Folder of a training"), str(Path(self.context.settings.run).parent))
+        if not folder:
+            return
+        with self.context.attempt(self.ui.trainMessageLabel):
+            if not Run(folder).exists():
+                raise InputError(folder, _("holds no training"), remedy=_("choose the folder that a training writes to: it has a config.json"))
+            self.ui.runPathLineEdit.currentPath = folder
+            self.follow(folder, show=True)
+
+    def onStart(self) -> None:
+        with self.context.attempt(self.ui.trainMessageLabel):
+            self.ready()
+            settings = self.context.settings
+            build_config(settings.preset, settings.assignments.split())
+            run = Run(settings.run)
+            recipe = Recipe(settings, slicer.mrmlScene, run.inputs)
+            arguments = recipe.arguments()
+            training = Training(run, slicer_launcher)
+            training.start(arguments, settings.keep)
+            self._follow(training, show=True)
+            self.context.say(self.ui.trainMessageLabel, " ".join(recipe.notes))
+        self.update()
+
+    def onResume(self) -> None:
+        with self.context.attempt(self.ui.trainMessageLabel):
+            self.ready()
+            settings = self.context.settings
+            training = Training(Run(settings.run), slicer_launcher)
+            training.resume(settings.train_device, settings.keep)
+            self._follow(training, show=True)
+        self.update()
+
+    def onStop(self) -> None:
+        if self.training is None:
+            return
+        if self._stopping:
+            self.training.stop_now()
+        else:
+            self.training.stop()
+            self._stopping = True
+        self.update()
+
+    @property
+    def active(self) -> bool:
+        return self.training is not None and (self.training.started_here or self.training.alive or self.progress.revision == 0)
+
+    def tick(self) -> None:
+        training = self.training
+        if training is None:
+            return
+        events = training.poll()
+        if events:
+            self._heard = time.monotonic()
+            self.progress.add(events)
+            self.told()
+            if events[-1]["event"] in ("finished", "stopped"):
+                remember_model(str(training.run.folder))
+        alive = training.alive
+        if not alive:
+            self._stopping = False
+        self._show(alive)
+        self.update()
+
+    def _show(self, alive: bool) -> None:
+        text = headline(self.progress, alive, time.monotonic() - self._heard)
+        if self._stopping:
+            text = _("Stopping after this step ... {headline}").format(headline=text)
+        wrong = self.progress.phase == "failed" or (not alive and self.progress.under_way)
+        for label in (self.ui.trainMessageLabel, self.ui.headlineLabel):
+            if label.text != text:
+                self.context.say(label, text, wrong=wrong)
+        busy = alive and self.progress.phase != "training"
+        show_progress(self.ui.trainProgressBar, None if busy else self.progress.fraction)
+
+    def stop(self) -> None:
+        """The scene closes; the training does not."""
+
+    def leave(self) -> None:
+        """Slicer closes: the training ends by itself, unless it was to be kept."""
+        if self.training is not None:
+            self.training.leave()
+
+    def update(self) -> None:
+        """What can be done now, and what is missing."""
+        ui, settings = self.ui, self.context.settings
+        alive = self.training is not None and self.training.alive
+        refused = _("The check found data that cannot be used (3. Structures and check).") if self.verdict() is False else ""
+        missing = _("A training is under way.") if alive else lacking(settings) or refused or refused_folder(settings.run)
+        self.context.enable(ui.startButton, missing)
+        ended = self.training is not None and not alive and self.progress.phase != "finished"
+        self.context.enable(ui.resumeButton, "" if ended else self._why_no_resume(alive))
+        ui.stopButton.enabled = alive
+        ui.stopButton.text = _("Stop now") if alive and self._stopping else _("Stop")
+        ui.enhancementComboBox.enabled = settings.strategy == "learn2synth"
+
+    def _why_no_resume(self, alive: bool) -> str:
+        if alive:
+            return _("A training is under way.")
+        return _("This training is finished.") if self.training else _("There is no training in this folder.")
+
+
+def _preset_title(name: str) -> str:
+    config = build_config(name)
+    spacing = "x".join(f"{s:g}" for s in config.grid.spacing_mm)
+    return _("{name} ({ndim}D, {spacing} mm, {steps} steps)").format(name=name, ndim=config.ndim, spacing=spacing, steps=config.steps)
+
+
+def _free_folder() -> str:
+    """A folder for the next training, in the user's own."""
+    folders = (Path.home() / "Learn2Synth" / f"training-{number}" for number in count(1))
+    return str(next(folder for folder in folders if not folder.exists()))

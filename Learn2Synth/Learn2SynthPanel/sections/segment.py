@@ -1,0 +1,227 @@
+"""Segment: volumes, a model, one click; a segmentation beside each volume and a table of what it measures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import qt
+import slicer
+
+from Learn2SynthLib.errors import InputError
+
+from .. import models
+from ..nodes import is_preview
+from ..scene_import import VOLUMES_TABLE
+from ..segmenting import Segmenting
+from ..settings import Source
+from ..translation import tr as _
+from ..worker import slicer_launcher
+from .context import Context, fill, known_models, remember_model, show_progress, text_item
+
+_SHOWN = "vtkMRMLScalarVolumeNode"
+
+
+class SegmentSection:
+    """ready: installs what is missing, after asking; raises InputError when it stays missing."""
+
+    def __init__(self, context: Context, ready: Any) -> None:
+        self.context, self.ready, self.ui = context, ready, context.ui
+        self.work: Segmenting | None = None
+        ui = self.ui
+        ui.segmentVolumesComboBox.connect("checkedNodesChanged()", self.onVolumesChanged)
+        ui.modelComboBox.connect("currentIndexChanged(int)", self.onModelChanged)
+        ui.segmentDeviceComboBox.connect("currentIndexChanged(int)", self.onDeviceChanged)
+        ui.importModelButton.connect("clicked()", self.onImport)
+        ui.segmentButton.connect("clicked()", self.onSegment)
+        ui.cancelSegmentButton.connect("clicked()", self.onCancel)
+        ui.resultComboBox.connect("currentNodeChanged(vtkMRMLNode*)", self.onResultChanged)
+        ui.copyVolumesButton.connect("clicked()", self.onCopy)
+        ui.segmentProgressBar.visible = False
+        context.say(ui.segmentMessageLabel, "")
+        ui.volumesTable.horizontalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+        ui.volumesTable.verticalHeader().visible = False
+
+    # --- what is chosen
+
+    def restore(self) -> None:
+        """Shows the settings of the scene."""
+        combo = self.ui.segmentVolumesComboBox
+        chosen = {source.node for source in self.context.settings.volumes}
+        combo.blockSignals(True)
+        for node in _loaded_volumes() + slicer.util.getNodesByClass("vtkMRMLSequenceNode"):
+            combo.setCheckState(node, qt.Qt.Checked if node.GetID() in chosen else qt.Qt.Unchecked)
+        combo.blockSignals(False)
+        self.offer_models()
+        self.show_volumes()
+        self.update()
+
+    def tick_shown(self) -> None:
+        """Ticks the volume that the user looks at, where nothing is ticked yet: one click is to be enough."""
+        if self.volumes():
+            return
+        active = slicer.mrmlScene.GetNodeByID(slicer.app.applicationLogic().GetSelectionNode().GetActiveVolumeID() or "")
+        loaded = [node for node in _loaded_volumes() if node is active] or _loaded_volumes()
+        if len(loaded) == 1:
+            self.ui.segmentVolumesComboBox.setCheckState(loaded[0], qt.Qt.Checked)
+
+    def offer_models(self) -> None:
+        chosen = self.context.settings.model
+        entries = {name: _("{name} (shipped)").format(name=name) for name in models.shipped()}
+        entries |= {path: models.title(path) for path in [*known_models(), chosen] if path and path not in entries}
+        fill(self.ui.modelComboBox, entries or {"": _("none yet: import one, or train one below")}, chosen)
+        self.onModelChanged()
+
+    def choose_model(self, model: str) -> None:
+        remember_model(model)
+        self.context.settings.model = model
+        self.offer_models()
+
+    def volumes(self) -> list[Any]:
+        return list(self.ui.segmentVolumesComboBox.checkedNodes())
+
+    def onVolumesChanged(self) -> None:
+        self.context.settings.volumes = [Source(node=node.GetID()) for node in self.volumes()]
+        self.context.save()
+        self.update()
+
+    def onDeviceChanged(self, _index: int = 0) -> None:
+        self.context.settings.segment_device = self.ui.segmentDeviceComboBox.currentData or "auto"
+        self.context.save()
+
+    def onModelChanged(self, _index: int = 0) -> None:
+        self.context.settings.model = self.ui.modelComboBox.currentData or ""
+        self.context.save()
+        self.update()
+
+    def onImport(self) -> None:
+        title, kinds = _("Import a model"), _("Learn2Synth models (*.l2s)")
+        chosen = qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), title, "", kinds)
+        if chosen:
+            with self.context.attempt(self.ui.segmentMessageLabel):
+                models.read_card(chosen)
+                self.choose_model(chosen)
+
+    def update(self) -> None:
+        """What can be done now, and what is missing."""
+        busy = self.work is not None
+        problem = self._show_model()
+        missing = _("A segmentation is under way.") if busy else problem or ("" if self.volumes() else _("Choose at least one loaded volume."))
+        self.context.enable(self.ui.segmentButton, missing)
+        self.ui.cancelSegmentButton.enabled = busy
+        self.ui.resultsWidget.visible = self.ui.volumesTable.rowCount > 0
+
+    def _show_model(self) -> str:
+        """Shows what the chosen model is. Returns why it cannot be used."""
+        label = self.ui.modelSummaryLabel
+        if not self.context.settings.model:
+            self.context.say(label, "")
+            return _("Choose a model: import one, or train one below.")
+        try:
+            self.context.say(label, models.summary(models.read_card(self.context.settings.model)))
+        except InputError as error:
+            self.context.say(label, str(error), wrong=True)
+            return str(error)
+        return ""
+
+    # --- doing it
+
+    def onSegment(self) -> None:
+        with self.context.attempt(self.ui.segmentMessageLabel):
+            self.ready()
+            settings = self.context.settings
+            self.work = Segmenting(slicer.mrmlScene, self.volumes(), settings.model, settings.segment_device, slicer_launcher)
+            self.context.wake()
+        self.update()
+
+    def segment_with(self, model: str) -> None:
+        """Segments the ticked volumes with a model, all loaded ones where none is ticked."""
+        combo = self.ui.segmentVolumesComboBox
+        self.choose_model(model)
+        if not self.volumes():
+            for node in _loaded_volumes():
+                combo.setCheckState(node, qt.Qt.Checked)
+        if not self.volumes():
+            raise InputError(_("volumes"), _("none is loaded"), remedy=_("load a brain scan first"))
+        self.ui.segmentCollapsibleButton.collapsed = False
+        self.onSegment()
+
+    def onCancel(self) -> None:
+        if self.work is not None:
+            self.work.cancel()
+            self.tick()
+
+    @property
+    def active(self) -> bool:
+        return self.work is not None
+
+    def tick(self) -> None:
+        work = self.work
+        if work is None:
+            return
+        known = len(work.results)
+        work.poll()
+        if len(work.results) > known:
+            self.ui.resultComboBox.setCurrentNode(work.results[-1])
+            self.show_volumes()
+        if work.active:
+            show_progress(self.ui.segmentProgressBar, work.fraction)
+            self.context.say(self.ui.segmentMessageLabel, work.status)
+            return
+        self.work = None
+        self.ui.segmentProgressBar.visible = False
+        self.context.say(self.ui.segmentMessageLabel, _outcome(work), wrong=work.state == "failed")
+        self.update()
+
+    def stop(self) -> None:
+        """The scene closes, or Slicer does."""
+        self.onCancel()
+
+    # --- results
+
+    def onResultChanged(self, node: Any) -> None:
+        self.ui.show3DButton.setSegmentationNode(node)
+
+    def show_volumes(self) -> None:
+        """The scene's table of volumes, a column for each segmentation."""
+        table, node = self.ui.volumesTable, slicer.mrmlScene.GetFirstNode(VOLUMES_TABLE, "vtkMRMLTableNode")
+        rows = _rows(node)
+        table.rowCount, table.columnCount = len(rows[1:]), len(rows[0])
+        table.setHorizontalHeaderLabels(rows[0])
+        for r, row in enumerate(rows[1:]):
+            for c, text in enumerate(row):
+                item = text_item(text)
+                if c:
+                    item.setTextAlignment(qt.Qt.AlignRight)
+                table.setItem(r, c, item)
+
+    def onCopy(self) -> None:
+        rows = _rows(slicer.mrmlScene.GetFirstNode(VOLUMES_TABLE, "vtkMRMLTableNode"))
+        qt.QApplication.clipboard().setText("\n".join("\t".join(row) for row in rows))
+
+
+def _loaded_volumes() -> list[Any]:
+    """Images that the user loaded: neither label maps nor the previews of a training."""
+    nodes = slicer.util.getNodesByClass(_SHOWN)
+    return [n for n in nodes if not n.IsA("vtkMRMLLabelMapVolumeNode") and not n.GetHideFromEditors() and not is_preview(n)]
+
+
+def _rows(node: Any) -> list[list[str]]:
+    """Heading and rows of the table of volumes, as text; volumes in mm3 without decimals."""
+    columns = [node.GetTable().GetColumn(c) for c in range(node.GetNumberOfColumns())] if node else []
+    heading = [_("Structure"), *(_("{name} (mm3)").format(name=column.GetName()) for column in columns[1:])]
+    count = columns[0].GetNumberOfValues() if columns else 0
+    return [heading, *([columns[0].GetValue(r), *(_figure(column.GetValue(r)) for column in columns[1:])] for r in range(count))]
+
+
+def _figure(value: float) -> str:
+    return "-" if value != value else f"{value:.0f}"
+
+
+def _outcome(work: Segmenting) -> str:
+    notes = " ".join(work.notes)
+    if work.state == "done":
+        seconds = sum(work.seconds.values())
+        return " ".join(filter(None, [_("Done in {seconds:.0f} s.").format(seconds=seconds), notes]))
+    if work.state == "cancelled":
+        return _("Cancelled. {count} finished segmentations stay.").format(count=len(work.results)) if work.results else _("Cancelled.")
+    return _("Failed: {reason}").format(reason=work.message)

@@ -1,0 +1,161 @@
+"""Segments images of the scene in the background: written to files, segmented by a process, read back beside the images."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from Learn2SynthLib.errors import InputError
+from Learn2SynthLib.model import Model
+
+from . import models
+from .job import Event, Job
+from .scene import add_segmentation, add_segmentation_sequence, write_sequence, write_volume, write_volumes_table
+from .translation import tr as _
+from .worker import Launcher
+
+
+@dataclass
+class Item:
+    """A node to segment and the files of its images: one for a volume, one a frame for a sequence."""
+
+    node_id: str
+    name: str
+    images: list[Path] = field(default_factory=list)
+    outputs: list[Path] = field(default_factory=list)
+    volumes_mm3: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def ready(self) -> bool:
+        return bool(self.images) and len(self.outputs) == len(self.images)
+
+
+class Segmenting:
+    """One click on Segment. Each `poll` does one piece of work: writes one image, or takes in one result.
+
+    state: exporting, running, done, failed or cancelled. results: the segmentation nodes made so far. notes: what was done otherwise
+    than asked, in words. message: why it failed. seconds: of each phase by name.
+    """
+
+    def __init__(self, scene: Any, nodes: Sequence[Any], model: str, device: str, launcher: Callable[[], Launcher]) -> None:
+        """Raises InputError when the model cannot be used."""
+        self.bundle, self.title = models.bundle_of(model), models.title(model)
+        self.table = Model.read(self.bundle).labels
+        self.scene, self.device = scene, device
+        self.items = [Item(node.GetID(), node.GetName()) for node in nodes]
+        self.job = Job(launcher)
+        self.state, self.message = "exporting", ""
+        self.notes: list[str] = []
+        self.results: list[Any] = []
+        self.seconds = {"exporting": 0.0, "running": 0.0, "importing": 0.0}
+        self._count = self._segmented = 0  # images
+        self._part: float | None = None  # of the image that is being segmented; None before the network runs
+        self._begun = time.monotonic()
+
+    @property
+    def active(self) -> bool:
+        return self.state in ("exporting", "running")
+
+    @property
+    def fraction(self) -> float | None:
+        """None before the network runs: nobody knows how long importing torch takes."""
+        return None if self._part is None else (self._segmented + self._part) / self._count
+
+    @property
+    def status(self) -> str:
+        """What is going on, in a few words."""
+        if self.state == "exporting":
+            return _("Writing the images for the network ...")
+        if self._part is None:
+            return _("Starting the network ...")
+        return _("Segmenting image {number} of {count} ...").format(number=min(self._segmented + 1, self._count), count=self._count)
+
+    def poll(self) -> None:
+        try:
+            if self.state == "exporting":
+                self._timed("exporting", self._export_next)
+            elif self.state == "running":
+                self._follow()
+        except InputError as error:
+            self._end("failed", str(error))
+
+    def cancel(self) -> None:
+        """What is finished stays."""
+        if self.active:
+            self._end("cancelled", "")
+
+    def _end(self, state: str, message: str) -> None:
+        self.state, self.message = state, message
+        self.job.close()
+
+    def _timed(self, phase: str, action: Callable[[], None]) -> None:
+        start = time.monotonic()
+        action()
+        self.seconds[phase] += time.monotonic() - start
+
+    def _export_next(self) -> None:
+        item = next((item for item in self.items if not item.images), None)
+        if item is None:
+            self._start()
+            return
+        node = self.scene.GetNodeByID(item.node_id)
+        if node is None:
+            raise InputError(item.name, _("was removed from the scene"), remedy=_("segment the others again"))
+        name = f"image{self.items.index(item) + 1}"
+        if node.IsA("vtkMRMLSequenceNode"):
+            frames, note = write_sequence(node, self.job.folder / name)
+            item.images = [frame.rename(self.job.folder / f"{name}_{frame.name}") for frame in frames]
+        else:
+            item.images = [self.job.folder / f"{name}.nrrd"]
+            note = write_volume(node, item.images[0])
+        if note:
+            self.notes.append(note)
+
+    def _start(self) -> None:
+        images = [str(path) for item in self.items for path in item.images]
+        self.job.start(["segment", str(self.bundle), *images, "--output", str(self.job.folder / "results"), "--device", self.device, "--json"])
+        self.state, self._count, self._begun = "running", len(images), time.monotonic()
+
+    def _follow(self) -> None:
+        code = self.job.exit_code  # asked first: its last words are there by now
+        for event in self.job.poll():
+            self._take(event)
+        ready = next((item for item in self.items if item.ready), None)
+        if ready is not None:
+            self._timed("importing", lambda: self._import(ready))
+        elif code is not None:
+            self._finish(code)
+
+    def _take(self, event: Event) -> None:
+        if event["event"] == "segmenting":
+            self._part = event["done"] / max(1, event["count"])
+        elif event["event"] == "segmented":
+            self._segmented, self._part = self._segmented + 1, 0.0
+            item = next(item for item in self.items if Path(event["image"]) in item.images)
+            item.outputs.append(Path(event["output"]))
+            item.volumes_mm3.append(event["volumes_mm3"])
+            self.notes += event["notes"]
+
+    def _import(self, item: Item) -> None:
+        self.items.remove(item)
+        node = self.scene.GetNodeByID(item.node_id)
+        if node is None:
+            self.notes.append(_("'{name}' was removed meanwhile; its segmentation is left out.").format(name=item.name))
+            return
+        name = f"{node.GetName()} {self.title}"
+        add = add_segmentation_sequence if node.IsA("vtkMRMLSequenceNode") else add_segmentation
+        files: Any = item.outputs if node.IsA("vtkMRMLSequenceNode") else item.outputs[0]
+        result = add(self.scene, files, self.table, node, name)
+        self.results.append(result)
+        frames = [result.GetName()] if len(item.outputs) == 1 else [f"{result.GetName()} {k + 1}" for k in range(len(item.outputs))]
+        write_volumes_table(self.scene, dict(zip(frames, item.volumes_mm3)))
+
+    def _finish(self, code: int) -> None:
+        self.seconds["running"] = time.monotonic() - self._begun - self.seconds["importing"]
+        if code == 0 and not self.items:
+            self._end("done", "")
+        else:
+            self._end("failed", self.job.last_words())

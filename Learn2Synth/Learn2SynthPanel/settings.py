@@ -1,0 +1,103 @@
+"""What the user has chosen in the panel; it is kept in the scene, so that a reopened scene shows it again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+ATTRIBUTE = "Learn2Synth.settings"
+LEARN, MEASURE = "learn", "measure"
+_ROLE = "source"  # begins the roles of node references
+_LISTS = ("volumes", "label_maps", "scans")
+
+
+@dataclass
+class Source:
+    """A file or folder, or a node of the scene by its ID."""
+
+    path: str = ""
+    node: str = ""
+
+
+@dataclass
+class Scan:
+    """An annotated scan, or a folder of them (labels empty). use: LEARN, or MEASURE only."""
+
+    image: Source
+    labels: Source = field(default_factory=Source)
+    use: str = LEARN
+
+
+@dataclass
+class Settings:
+    """Everything on the panel that is worth keeping. mappings: per group of labels, LabelMapping.to_json()."""
+
+    volumes: list[Source] = field(default_factory=list)
+    model: str = ""
+    segment_device: str = "auto"
+    label_maps: list[Source] = field(default_factory=list)
+    labels_table: str = "freesurfer"
+    scans: list[Scan] = field(default_factory=list)
+    scans_table: str = "freesurfer"
+    target: str = "brain"
+    mappings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    strategy: str = "learn2synth"
+    enhancement: str = "parametric"
+    preset: str = "quick-2d"
+    steps: int = 0
+    train_device: str = "auto"
+    run: str = ""
+    assignments: str = ""
+    keep: bool = False
+    chart: str = ""
+
+    def nodes(self) -> set[str]:
+        """IDs of all nodes that are named."""
+        scans = (source for scan in self.scans for source in (scan.image, scan.labels))
+        return {source.node for source in (*self.volumes, *self.label_maps, *scans)} - {""}
+
+    def forget(self, node: str) -> None:
+        """Leaves out what names a node that is gone."""
+        self.volumes = [source for source in self.volumes if source.node != node]
+        self.label_maps = [source for source in self.label_maps if source.node != node]
+        self.scans = [scan for scan in self.scans if node not in (scan.image.node, scan.labels.node)]
+
+    def write(self, parameter_node: Any) -> None:
+        """Into the module's parameter node. Nodes are kept as references, which Slicer mends when it renumbers them on loading."""
+        roles = [parameter_node.GetNthNodeReferenceRole(n) for n in range(parameter_node.GetNumberOfNodeReferenceRoles())]
+        for role in roles:
+            if role.startswith(_ROLE):
+                parameter_node.RemoveNodeReferenceIDs(role)
+        record = asdict(self)
+        for index, source in enumerate(_sources(record)):
+            if source["node"]:
+                parameter_node.SetNodeReferenceID(f"{_ROLE}{index}", source["node"])
+                source["node"] = f"{_ROLE}{index}"
+        parameter_node.SetAttribute(ATTRIBUTE, json.dumps(record, ensure_ascii=False))
+
+    @classmethod
+    def read(cls, parameter_node: Any) -> Settings:
+        """From the parameter node. Unknown keys and nodes that are gone are left out: a scene may be of another version."""
+        text = parameter_node.GetAttribute(ATTRIBUTE)
+        record = json.loads(text) if text else {}
+        for source in _sources(record):
+            node = parameter_node.GetNodeReference(source["node"]) if source["node"] else None
+            source["node"] = node.GetID() if node else ""
+        return cls._from_json(record)
+
+    @classmethod
+    def _from_json(cls, record: dict[str, Any]) -> Settings:
+        known = {f.name for f in fields(cls)}
+        settings = cls(**{key: value for key, value in record.items() if key in known and key not in _LISTS})
+        settings.volumes = [Source(**source) for source in record.get("volumes", []) if any(source.values())]
+        settings.label_maps = [Source(**source) for source in record.get("label_maps", []) if any(source.values())]
+        scans = [Scan(Source(**scan["image"]), Source(**scan["labels"]), scan["use"]) for scan in record.get("scans", [])]
+        settings.scans = [scan for scan in scans if scan.image.path or (scan.image.node and (scan.labels.node or scan.labels.path))]
+        return settings
+
+
+def _sources(record: dict[str, Any]) -> list[dict[str, str]]:
+    """The sources in a record, in a fixed order, to be changed in place."""
+    scans = record.get("scans", [])
+    return [*record.get("volumes", []), *record.get("label_maps", []), *(scan[kind] for scan in scans for kind in ("image", "labels"))]

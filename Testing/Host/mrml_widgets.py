@@ -1,0 +1,417 @@
+"""Doubles of the widgets of Slicer that know the MRML scene. Without a scene they are empty and disabled, as they are there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import slicer
+import vtk
+from PySide6.QtCore import Signal
+
+from Testing.Host import qt_names
+from Testing.Host.ctk_widgets import ctkMenuButton, plain_property
+
+qt = qt_names.qt_module()
+SCENE_EVENTS = ("NodeAddedEvent", "NodeRemovedEvent", "EndBatchProcessEvent", "EndCloseEvent", "EndImportEvent")
+
+
+class Observer:
+    """Calls `changed` after the events of one VTK object at a time, and of none after `of(None)`."""
+
+    def __init__(self, events: tuple[str | int, ...], changed: Any) -> None:
+        self.events, self.changed = events, changed
+        self.observed: Any = None
+        self.tags: list[int] = []
+
+    def of(self, observed: Any) -> None:
+        for tag in self.tags:
+            self.observed.RemoveObserver(tag)
+        self.observed = observed
+        self.tags = [observed.AddObserver(event, lambda *_: self.changed()) for event in self.events] if observed else []
+
+
+class qMRMLWidget(qt.QWidget):
+    """A widget that hands its scene on to those connected to it."""
+
+    IS_DOUBLE = True
+    SIGNALS = ("mrmlSceneChanged(vtkMRMLScene*)",)
+    mrmlSceneChanged = Signal(object)
+
+    def __init__(self, parent: qt.QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._scene: slicer.vtkMRMLScene | None = None
+
+    def mrmlScene(self) -> slicer.vtkMRMLScene | None:
+        return self._scene
+
+    def setMRMLScene(self, scene: slicer.vtkMRMLScene | None) -> None:
+        if scene is not self._scene:
+            self._scene = scene
+            self.mrmlSceneChanged.emit(scene)
+
+
+class qMRMLNodeComboBox(qt.QWidget):
+    """The nodes of some classes in the scene. Where None is no choice, the first node is chosen by itself."""
+
+    IS_DOUBLE = True
+    SIGNALS = ("currentNodeChanged(vtkMRMLNode*)", "currentNodeIDChanged(QString)", "nodeActivated(vtkMRMLNode*)", "nodeAddedByUser(vtkMRMLNode*)")
+    currentNodeChanged = Signal(object)
+    currentNodeIDChanged = Signal(str)
+    nodeActivated = Signal(object)
+    nodeAddedByUser = Signal(object)
+    DEFAULTS: dict[str, Any] = {  # noqa: RUF012
+        **{"nodeTypes": (), "hideChildNodeTypes": (), "showHidden": False, "showChildNodeTypes": True, "baseName": "", "noneDisplay": "None"},
+        **{"noneEnabled": False, "addEnabled": True, "removeEnabled": True, "editEnabled": False, "renameEnabled": False, "selectNodeUponCreation": True},
+    }
+
+    def __init__(self, parent: qt.QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._values = dict(self.DEFAULTS)
+        self._scene: slicer.vtkMRMLScene | None = None
+        self._current: slicer.vtkMRMLNode | None = None
+        self._shown: list[slicer.vtkMRMLNode | None | str] = []
+        self._scene_observer = Observer(tuple(getattr(slicer.vtkMRMLScene, event) for event in SCENE_EVENTS), self._update)
+        self._name_observers: list[Observer] = []
+        layout = qt.QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        self._combo = self._make_combo()
+        self._combo.setSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Fixed)
+        self._combo.setSizeAdjustPolicy(qt.QComboBox.AdjustToMinimumContentsLengthWithIcon)
+        self._combo.activated.connect(self._on_activated)
+        layout.addWidget(self._combo)
+        self._combo.enabled = False
+        self.destroyed.connect(lambda: self._scene_observer.of(None))
+
+    def _make_combo(self) -> qt.QComboBox:
+        return qt.QComboBox(self)
+
+    def mrmlScene(self) -> slicer.vtkMRMLScene | None:
+        return self._scene
+
+    def setMRMLScene(self, scene: slicer.vtkMRMLScene | None) -> None:
+        self._scene = scene
+        self._scene_observer.of(scene)
+        self._combo.enabled = scene is not None
+        self._update()
+
+    def nodes(self) -> list[slicer.vtkMRMLNode]:
+        return [node for node in self._shown if isinstance(node, slicer.vtkMRMLNode)]
+
+    def nodeCount(self) -> int:
+        return len(self.nodes())
+
+    def nodeFromIndex(self, index: int) -> slicer.vtkMRMLNode | None:
+        return dict(enumerate(self.nodes())).get(index)
+
+    def currentNode(self) -> slicer.vtkMRMLNode | None:
+        return self._current
+
+    @property
+    def currentNodeID(self) -> str:
+        return self._current.GetID() if self._current else ""
+
+    @currentNodeID.setter
+    def currentNodeID(self, value: str) -> None:
+        self.setCurrentNodeID(value)
+
+    def setCurrentNodeID(self, value: str) -> None:
+        self.setCurrentNode(self._scene.GetNodeByID(value) if self._scene and value else None)
+
+    def setCurrentNode(self, node: slicer.vtkMRMLNode | None) -> None:
+        """A node that is not in the list counts as none."""
+        node = node if node in self.nodes() else None
+        if node is None and not self.noneEnabled and self.nodes():
+            node = self.nodes()[0] if self._current not in self.nodes() else self._current
+        changed, self._current = node is not self._current, node
+        self._combo.setCurrentIndex(self._shown.index(node) if node in self._shown else -1)
+        if changed:
+            self.currentNodeChanged.emit(node)
+            self.currentNodeIDChanged.emit(self.currentNodeID)
+
+    def addNode(self, kind: str = "") -> slicer.vtkMRMLNode | None:
+        if self._scene is None:
+            return None
+        name = self._scene.GenerateUniqueName(self.baseName) if self.baseName else ""
+        node = self._scene.AddNewNodeByClass(kind or self.nodeTypes[0], name)
+        if self.selectNodeUponCreation:
+            self.setCurrentNode(node)
+        self.nodeAddedByUser.emit(node)
+        return node
+
+    def removeCurrentNode(self) -> None:
+        if self._scene is not None and self._current is not None:
+            self._scene.RemoveNode(self._current)
+
+    def _wanted(self) -> Iterator[slicer.vtkMRMLNode]:
+        """In the order of the scene."""
+        for index in range(self._scene.GetNumberOfNodes() if self._scene else 0):
+            node = self._scene.GetNthNode(index)
+            if node.GetHideFromEditors() and not self.showHidden:
+                continue
+            fits = node.IsA if self.showChildNodeTypes else node.GetClassName().__eq__
+            if any(fits(kind) for kind in self.nodeTypes) and not any(node.IsA(kind) for kind in self.hideChildNodeTypes):
+                yield node
+
+    def _update(self) -> None:
+        if self._scene is not None and self._scene.IsBatchProcessing():
+            return
+        nodes = list(self._wanted())
+        if self._scene is not None:
+            self._shown = [*([None] if self.noneEnabled else []), *nodes, *self._actions()]
+        else:
+            self._shown = []
+        self._watch_names(nodes)
+        self._show_names()
+        self.setCurrentNode(self._current)
+
+    def _actions(self) -> list[str]:
+        tags = [kind.removeprefix("vtkMRML").removesuffix("Node") for kind in self.nodeTypes]
+        return [f"Create new {tag}" for tag in tags if self.addEnabled] + (["Delete current node"] if self.removeEnabled else [])
+
+    def _watch_names(self, nodes: list[slicer.vtkMRMLNode]) -> None:
+        for observer in self._name_observers:
+            observer.of(None)
+        self._name_observers = [Observer((vtk.vtkCommand.ModifiedEvent,), self._show_names) for _ in nodes]
+        for observer, node in zip(self._name_observers, nodes):
+            observer.of(node)
+
+    def _names(self) -> list[str]:
+        return [item if isinstance(item, str) else item.GetName() or "" if item else self.noneDisplay for item in self._shown]
+
+    def _show_names(self) -> None:
+        if [self._combo.itemText(index) for index in range(self._combo.count)] == self._names():
+            return
+        index = self._combo.currentIndex
+        self._combo.clear()
+        self._combo.addItems(self._names())
+        self._combo.setCurrentIndex(index)
+
+    def _on_activated(self, index: int) -> None:
+        chosen = self._shown[index]
+        if chosen == "Delete current node":
+            self.removeCurrentNode()
+        elif isinstance(chosen, str):
+            self.addNode(self.nodeTypes[index - self._shown.index(self._actions()[0])])
+        else:
+            self.setCurrentNode(chosen)
+            self.nodeActivated.emit(chosen)
+
+
+for _name in qMRMLNodeComboBox.DEFAULTS:
+    setattr(qMRMLNodeComboBox, _name, plain_property(_name, "_update"))
+
+
+class _CheckableCombo(qt.QComboBox):
+    """Shows the checked names. The list stays open while one checks several."""
+
+    IS_DOUBLE = True
+
+    def paintEvent(self, _event: qt.QPaintEvent) -> None:
+        painter, option = qt.QStylePainter(self), qt.QStyleOptionComboBox()
+        self.initStyleOption(option)
+        option.currentText = ", ".join(node.GetName() for node in self.parent().checkedNodes()) or "None"
+        option.currentText = option.fontMetrics.elidedText(option.currentText, qt.Qt.ElideRight, self.width - 30)
+        painter.drawComplexControl(qt.QStyle.CC_ComboBox, option)
+        painter.drawControl(qt.QStyle.CE_ComboBoxLabel, option)
+
+    def hidePopup(self) -> None:
+        if not self.view().viewport().underMouse():
+            super().hidePopup()
+
+
+class qMRMLCheckableNodeComboBox(qMRMLNodeComboBox):
+    """Any number of nodes, each checked or not; the checks are kept here and not in the scene."""
+
+    SIGNALS = (*qMRMLNodeComboBox.SIGNALS, "checkedNodesChanged()")
+    checkedNodesChanged = Signal()
+
+    def __init__(self, parent: qt.QWidget | None = None) -> None:
+        self._checked: list[slicer.vtkMRMLNode] = []
+        super().__init__(parent)
+        self._combo.view().pressed.connect(lambda index: self._toggle(index.row()))
+
+    def _make_combo(self) -> qt.QComboBox:
+        return _CheckableCombo(self)
+
+    def checkedNodes(self) -> list[slicer.vtkMRMLNode]:
+        return [node for node in self.nodes() if node in self._checked]
+
+    def uncheckedNodes(self) -> list[slicer.vtkMRMLNode]:
+        return [node for node in self.nodes() if node not in self._checked]
+
+    def allChecked(self) -> bool:
+        return not self.uncheckedNodes()
+
+    def noneChecked(self) -> bool:
+        return not self.checkedNodes()
+
+    def checkState(self, node: slicer.vtkMRMLNode) -> qt.Qt.CheckState:
+        return qt.Qt.Checked if node in self.checkedNodes() else qt.Qt.Unchecked
+
+    def setCheckState(self, node: slicer.vtkMRMLNode, state: qt.Qt.CheckState) -> None:
+        if node not in self.nodes() or self.checkState(node) == state:
+            return
+        (self._checked.append if state == qt.Qt.Checked else self._checked.remove)(node)
+        self._show_checks()
+        self.checkedNodesChanged.emit()
+
+    def check(self, node: slicer.vtkMRMLNode) -> None:
+        self.setCheckState(node, qt.Qt.Checked)
+
+    def uncheck(self, node: slicer.vtkMRMLNode) -> None:
+        self.setCheckState(node, qt.Qt.Unchecked)
+
+    def _toggle(self, row: int) -> None:
+        node = self._shown[row]
+        if isinstance(node, slicer.vtkMRMLNode):
+            self.setCheckState(node, qt.Qt.Unchecked if node in self._checked else qt.Qt.Checked)
+
+    def _update(self) -> None:
+        before = list(self._checked)
+        super()._update()
+        self._checked = [node for node in before if node in self.nodes()]
+        self._show_checks()
+        if before != self._checked:
+            self.checkedNodesChanged.emit()
+
+    def _show_checks(self) -> None:
+        for row, node in enumerate(self._shown):
+            if isinstance(node, slicer.vtkMRMLNode):
+                self._combo.setItemData(row, self.checkState(node), qt.Qt.CheckStateRole)
+        self._combo.update()
+
+
+class qMRMLSegmentsTableView(qMRMLWidget):
+    """One row a segment: shown or not, colour, name."""
+
+    SIGNALS = (*qMRMLWidget.SIGNALS, "selectionChanged(QItemSelection,QItemSelection)")
+    selectionChanged = Signal(object, object)
+    COLUMNS = {"visibilityColumnVisible": 0, "colorColumnVisible": 1, "opacityColumnVisible": 2, "statusColumnVisible": 3}  # noqa: RUF012
+    EVENTS = ("SegmentAdded", "SegmentRemoved", "SegmentModified", "SegmentsOrderModified")
+
+    def __init__(self, parent: qt.QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._values: dict[str, Any] = {"readOnly": False, "jumpToSelectedSegmentEnabled": False, "filterBarVisible": False, "textFilter": ""}
+        self._node: slicer.vtkMRMLSegmentationNode | None = None
+        self._observer = Observer(tuple(getattr(slicer.vtkSegmentation, event) for event in self.EVENTS), self._update)
+        self._table = qt.QTableWidget(0, 5, self)
+        self._table.setHorizontalHeaderLabels(["", "", "Opacity", "", "Name"])
+        for column, width in enumerate((28, 28, 60, 28)):
+            self._table.setColumnWidth(column, width)
+        self._table.setColumnHidden(3, True)
+        self._table.horizontalHeader().setStretchLastSection(True)
+        self._table.verticalHeader().hide()
+        self._table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
+        self._table.itemChanged.connect(self._on_changed)
+        self._table.itemSelectionChanged.connect(lambda: self.selectionChanged.emit(None, None))
+        layout = qt.QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._table)
+        self.destroyed.connect(lambda: self._observer.of(None))
+
+    def segmentationNode(self) -> slicer.vtkMRMLSegmentationNode | None:
+        return self._node
+
+    def setSegmentationNode(self, node: slicer.vtkMRMLSegmentationNode | None) -> None:
+        self._node = node
+        self._observer.of(node.GetSegmentation() if node else None)
+        self._update()
+
+    def setMRMLScene(self, scene: slicer.vtkMRMLScene | None) -> None:
+        super().setMRMLScene(scene)
+        self._update()
+
+    def tableWidget(self) -> qt.QTableWidget:
+        return self._table
+
+    @property
+    def segmentCount(self) -> int:
+        return self._table.rowCount
+
+    def selectedSegmentIDs(self) -> list[str]:
+        rows = sorted({index.row() for index in self._table.selectionModel().selectedRows()})
+        return [self._table.item(row, 4).data(qt.Qt.UserRole) for row in rows]
+
+    def setSelectionMode(self, mode: qt.QAbstractItemView.SelectionMode) -> None:
+        self._table.setSelectionMode(mode)
+
+    @property
+    def headerVisible(self) -> bool:
+        return not self._table.horizontalHeader().isHidden()
+
+    @headerVisible.setter
+    def headerVisible(self, value: bool) -> None:
+        self._table.horizontalHeader().setVisible(value)
+
+    def setHeaderVisible(self, value: bool) -> None:
+        self.headerVisible = value
+
+    def _update(self) -> None:
+        """Empty without a scene, as a real one is whose .ui lacks the connection."""
+        segmentation = self._node.GetSegmentation() if self._node and self._scene else None
+        self._table.blockSignals(True)
+        self._table.setRowCount(segmentation.GetNumberOfSegments() if segmentation else 0)
+        for row in range(self._table.rowCount):
+            self._fill(row, segmentation.GetNthSegmentID(row))
+        self._table.blockSignals(False)
+
+    def _fill(self, row: int, identifier: str) -> None:
+        segment, display = self._node.GetSegmentation().GetSegment(identifier), self._node.GetDisplayNode()
+        shown, colour, opacity, name = qt.QTableWidgetItem(), qt.QTableWidgetItem(), qt.QTableWidgetItem(), qt.QTableWidgetItem(segment.GetName())
+        shown.setCheckState(qt.Qt.Checked if display is None or display.GetSegmentVisibility(identifier) else qt.Qt.Unchecked)
+        colour.setBackground(qt.QColor.fromRgbF(*segment.GetColor()))
+        opacity.setText(f"{display.GetSegmentOpacity3D(identifier):.2f}" if display else "")
+        name.setData(qt.Qt.UserRole, identifier)
+        for column, item in ((0, shown), (1, colour), (2, opacity), (4, name)):
+            if column != 0:
+                item.setFlags(item.flags() & ~qt.Qt.ItemIsEditable)
+            self._table.setItem(row, column, item)
+
+    def _on_changed(self, item: qt.QTableWidgetItem) -> None:
+        identifier = self._table.item(item.row(), 4).data(qt.Qt.UserRole)
+        if item.column() == 0 and self._node.GetDisplayNode():
+            self._node.GetDisplayNode().SetSegmentVisibility(identifier, item.checkState() == qt.Qt.Checked)
+
+
+def _column_property(column: int) -> property:
+    return property(lambda self: not self._table.isColumnHidden(column), lambda self, value: self._table.setColumnHidden(column, not value))
+
+
+for _name, _column in qMRMLSegmentsTableView.COLUMNS.items():
+    setattr(qMRMLSegmentsTableView, _name, _column_property(_column))
+for _name in ("readOnly", "jumpToSelectedSegmentEnabled", "filterBarVisible", "textFilter"):
+    setattr(qMRMLSegmentsTableView, _name, plain_property(_name))
+
+
+class qMRMLSegmentationShow3DButton(ctkMenuButton):
+    """Makes the surfaces of a segmentation and shows them, or takes them away."""
+
+    def __init__(self, parent: qt.QWidget | None = None) -> None:
+        super().__init__("Show 3D", parent)
+        self._node: slicer.vtkMRMLSegmentationNode | None = None
+        self._values = {"locked": False}
+        self.checkable, self.enabled = True, False
+        self.toggled.connect(self._on_toggled)
+
+    locked = plain_property("locked")
+
+    def segmentationNode(self) -> slicer.vtkMRMLSegmentationNode | None:
+        return self._node
+
+    def setSegmentationNode(self, node: slicer.vtkMRMLSegmentationNode | None) -> None:
+        self._node = node
+        self.enabled = node is not None
+        self.checked = node is not None and node.GetSegmentation().ContainsRepresentation("Closed surface")
+
+    def _on_toggled(self, shown: bool) -> None:
+        if self._node is None:
+            return
+        if not shown:
+            self._node.RemoveClosedSurfaceRepresentation()
+        elif self._node.CreateClosedSurfaceRepresentation():
+            self._node.GetDisplayNode().SetVisibility3D(True)
+            self._node.GetDisplayNode().SetPreferredDisplayRepresentationName3D("Closed surface")
+
+
+CLASSES = (qMRMLWidget, qMRMLNodeComboBox, qMRMLCheckableNodeComboBox, qMRMLSegmentsTableView, qMRMLSegmentationShow3DButton)
