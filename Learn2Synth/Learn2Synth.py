@@ -54,6 +54,7 @@ class Learn2SynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         VTKObservationMixin.__init__(self)
         self.logic = None
         self.sections = ()
+        self.importing = False
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
@@ -68,7 +69,9 @@ class Learn2SynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.uiWidget.setMRMLScene(slicer.mrmlScene)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneChanged)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneChanged)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartImportEvent, self.onSceneStartImport)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAddedEvent, self.onNodeAdded)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
         slicer.app.connect("aboutToQuit()", self.onAboutToQuit)
         self.onSceneChanged()
@@ -85,8 +88,8 @@ class Learn2SynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         self.context = Context(self.ui, self.saveSettings, self.timer.start)
         self.environment = EnvironmentSection(self.context)
-        self.segment = SegmentSection(self.context, self.environment.ready)
         self.watch = WatchSection(self.context)
+        self.segment = SegmentSection(self.context, self.environment.ready, self.watch.hide)
         self.apply = ApplySection(self.context, self.segment.segment_with)
         self.run = RunSection(self.context, self.environment.ready, lambda: self.data.verdict, self.onRunOpened, self.onRunTold)
         self.data = DataSection(self.context, self.environment.ready, self.run.update)
@@ -103,6 +106,7 @@ class Learn2SynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """The user goes to another module; what runs goes on."""
 
     def cleanup(self):
+        slicer.app.disconnect("aboutToQuit()", self.onAboutToQuit)
         self.timer.stop()
         for section in self.sections:
             section.stop()
@@ -111,20 +115,35 @@ class Learn2SynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onAboutToQuit(self):
         """Slicer closes: nothing of ours stays behind but a training that was to be kept."""
         self.run.leave()
-        self.cleanup()
+        for section in self.sections:
+            section.stop()
 
     def saveSettings(self):
-        self.context.settings.write(self.logic.getParameterNode())
+        if not self.importing:
+            self.context.settings.write(self.logic.getParameterNode())
 
     def onSceneStartClose(self, caller=None, event=None):
         for section in self.sections:
             section.stop()
 
+    def onSceneStartImport(self, caller, event):
+        """While a scene is read, widgets lose and find their nodes: that is nothing that the user chose."""
+        self.importing = True
+
+    def onSceneEndImport(self, caller, event):
+        qt.QTimer.singleShot(0, self.onSceneChanged)  # once the widgets know the new nodes
+
     def onSceneChanged(self, caller=None, event=None):
         """A scene was opened, or closed: the panel shows what it says."""
+        self.importing = False
         self.context.settings = Settings.read(self.logic.getParameterNode())
         for section in self.sections:
             section.restore()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeAdded(self, caller, event, node):
+        if node.IsA("vtkMRMLScalarVolumeNode"):
+            qt.QTimer.singleShot(0, self.segment.tick_shown)  # once it is loaded
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeRemoved(self, caller, event, node):

@@ -22,7 +22,9 @@ _COLOURS: tuple[Colour, ...] = (
     (0.90, 0.62, 0.0),
     (0.0, 0.0, 0.0),
 )
-_GREY: Colour = (0.5, 0.5, 0.5)
+_GREY: Colour = (0.4, 0.4, 0.4)
+# Slicer writes the legend into the upper right corner: parts of the axes that are left to it.
+_ROOM_ABOVE, _ROOM_BESIDE = 0.3, 0.4
 _LINES = ("solid", "dash", "dot")
 _PART_AVERAGED = 20  # one twentieth of the reports
 _LEARNED = "learned "
@@ -43,24 +45,26 @@ class Series:
 
 @dataclass(frozen=True)
 class Chart:
-    """Series over training steps. y_range: (low, high) of the axis, None for the data's own."""
+    """Series over training steps. x_range, y_range: (low, high) of the axis, None for the data's own."""
 
     key: str
     title: str
     y_title: str
     series: Sequence[Series]
     y_range: tuple[float, float] | None = None
+    x_range: tuple[float, float] | None = None
 
 
 def chart_titles(progress: Progress) -> dict[str, str]:
     """key -> title of every chart that there are data for, in the order to offer them."""
     titles = {}
-    if progress.dice:
+    if "mean" in progress.dice:
         titles["dice"] = _("Dice on real scans")
+    if progress.dice.keys() - {"mean"}:
         titles["structures"] = _("Dice of each structure")
     if progress.losses:
         titles["losses"] = _("Losses")
-    return titles | {_LEARNED + stem: _title(range_) for stem, range_ in _ranges(progress).items()}
+    return titles | {_LEARNED + stem: range_title(range_) for stem, range_ in _ranges(progress).items()}
 
 
 def make_chart(progress: Progress, key: str) -> Chart | None:
@@ -76,15 +80,20 @@ def _dice(progress: Progress, key: str) -> Chart:
     """The mean, and each scan where there are several."""
     scans = progress.scans if len(progress.scans) > 1 else {}
     series = [_curve(name, curve, k + 1, width=1.0) for k, (name, curve) in enumerate(scans.items())]
-    if "mean" in progress.dice:
-        series.insert(0, _curve(_("mean"), progress.dice["mean"], 0, width=4.0))
-    return Chart(key, _("Dice on real scans"), _("mean Dice"), series, (0.0, 1.0))
+    mean = _curve(_("mean"), progress.dice["mean"], 0, width=4.0)
+    return _scores(key, _("Dice on real scans"), _("mean Dice"), [mean, *series])
 
 
 def _structures(progress: Progress, key: str) -> Chart:
     """Best structure first, as the curves end."""
     series = [_curve(name, curve, k) for k, (name, curve) in enumerate((n, c) for n, c in progress.dice.items() if n != "mean")]
-    return Chart(key, _("Dice of each structure"), _("Dice"), sorted(series, key=lambda s: -s.ys[-1]), (0.0, 1.0))
+    return _scores(key, _("Dice of each structure"), _("Dice"), sorted(series, key=lambda s: -s.ys[-1]))
+
+
+def _scores(key: str, title: str, y_title: str, series: Sequence[Series]) -> Chart:
+    """All of what Dice may be; a legend beside the curves, whose newest values are what matters."""
+    room = _ROOM_BESIDE if len(series) > 1 else 0.02
+    return Chart(key, title, y_title, series, (0.0, 1.0), (0.0, max(one.xs[-1] for one in series) / (1 - room)))
 
 
 def _curve(name: str, curve: Curve, index: int, width: float = 2.0) -> Series:
@@ -138,23 +147,25 @@ def _whole(range_: LearnedRange) -> bool:
     return range_.title == range_.name
 
 
-def _title(range_: LearnedRange) -> str:
+def range_title(range_: LearnedRange) -> str:
+    """Of the chart that shows a learned parameter."""
     title = range_.name if _whole(range_) else f"{range_.group}: {range_.name}"
     return title[:1].upper() + title[1:]
 
 
 def _learned(progress: Progress, stem: str, range_: LearnedRange, key: str) -> Chart:
     """The ends of what is learned, and where they were before."""
-    words = {f"{stem}.high": (_("upper end"), "dash"), f"{stem}.low": (_("lower end"), "dot"), stem: (_("value"), "dash")}
+    words = {f"{stem}.high": _("upper end"), f"{stem}.low": _("lower end"), stem: _("value")}
     series = []
     for k, (name, curve) in enumerate(_ends(progress, stem).items()):
-        (word, line), before = words[name], range_.prior[0] if name.endswith(".low") else range_.prior[1]
-        series.append(Series(word, curve.steps, curve.values, _colour(k), width=3.0))
-        series.append(Series(_("{name}, before").format(name=word), [curve.steps[0], curve.steps[-1]], [before, before], _GREY, line))
+        before = range_.prior[0] if name.endswith(".low") else range_.prior[1]
+        series.append(Series(words[name], curve.steps, curve.values, _colour(k), width=3.0))
+        series.append(Series(_("{name}, before").format(name=words[name]), [curve.steps[0], curve.steps[-1]], [before, before], _GREY, "dash"))
     values = [value for one in series for value in one.ys]
-    margin = 0.08 * (max(values) - min(values)) or 0.01
+    low, high = min(values), max(values)
+    height = max(high - low, 0.01) / (1 - _ROOM_ABOVE)
     y_title = _("{unit}, {low:g} to {high:g} allowed").format(unit=range_.unit or _("value"), low=range_.bounds[0], high=range_.bounds[1])
-    return Chart(key, _title(range_), y_title, series, (min(values) - margin, max(values) + margin))
+    return Chart(key, range_title(range_), y_title, series, (low - 0.05 * height, low + height))
 
 
 _MAKERS = {"dice": _dice, "structures": _structures, "losses": _losses}

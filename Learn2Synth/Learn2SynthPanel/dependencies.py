@@ -56,4 +56,4 @@ def _install_torch() -> None:
         remedy = _("install the extension 'PyTorch' in the Extensions Manager and restart Slicer")
         raise InputError("PyTorch", _("is missing, and the extension that installs it too"), remedy=remedy) from error
     if PyTorchUtilsLogic().installTorch(askConfirmation=True, torchVersionRequirement=TORCH.removeprefix("torch")) is None:
-        raise RuntimeError(_("PyTorch was declined"))
+        raise RuntimeError(_("PyTorch was declined, or pip failed: the Python console tells"))

@@ -16,6 +16,7 @@ from .worker import Launcher, Worker
 
 Event = dict[str, Any]
 _PATIENCE = 3.0  # seconds between asking a process to end and ending it
+_DYING = 0.5  # seconds that a process which has been ended may take; milliseconds are usual
 
 
 class Job:
@@ -61,4 +62,5 @@ class Job:
         """Ends the process and removes the folder."""
         if self._worker is not None:
             self._worker.kill()
+            self._worker.wait(_DYING)  # it may be writing here
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -35,6 +35,7 @@ class PreviewLoader:
         self._state = threading.Condition()
         self._wanted: dict[int, Preview] = {}
         self._loaded: list[LoadedPreview] = []
+        self._due: set[int] = set()  # steps that are wanted and not taken
         self._newest = -1
         self._same: dict[str, tuple[bytes, Volume]] = {}
         self._closed = False
@@ -45,13 +46,21 @@ class PreviewLoader:
         """More previews to read."""
         with self._state:
             self._wanted |= {preview.step: preview for preview in previews}
+            self._due |= {preview.step for preview in previews}
             self._state.notify()
+
+    @property
+    def busy(self) -> bool:
+        """Whether any that is wanted has not been taken yet."""
+        return bool(self._due)
 
     def take(self) -> LoadedPreview | None:
         """The next one that has been read; None when there is none yet. Never waits for a file."""
         with self._state:
             self._state.notify()
-            return self._loaded.pop(0) if self._loaded else None
+            loaded = self._loaded.pop(0) if self._loaded else None
+            self._due -= {loaded.step} if loaded else set()
+            return loaded
 
     def close(self) -> None:
         """Ends the thread; waits for the file being read at most."""

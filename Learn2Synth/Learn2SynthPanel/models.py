@@ -25,7 +25,7 @@ def bundle_of(model: str) -> Path:
     """The file of a shipped model's name, of a run folder, or of a bundle. Raises InputError when there is none."""
     path = resource("Models", f"{model}.l2s") if model in shipped() else Path(model)
     path = path / "best.l2s" if path.is_dir() else path
-    if not path.is_file():
+    if not model or not path.is_file():
         remedy = _("choose another model, import one, or train one")
         raise InputError(model or _("model"), _("there is no such model") if model else _("no model is chosen"), remedy=remedy)
     return path
@@ -70,7 +70,8 @@ def card_html(card: dict[str, Any]) -> str:
 
 def _provenance(provenance: dict[str, Any]) -> dict[str, str]:
     config, data = provenance.get("config") or {}, provenance.get("data") or []
-    roles = Counter(subject["role"].replace("_", " ") for subject in data)
+    words = {"label_map": _("label maps"), "real": _("annotated scans"), "validation": _("scans to measure on"), "unlabelled": _("scans without labels")}
+    roles = Counter(words.get(subject["role"], subject["role"]) for subject in data)
     made = _("Learn2Synth {version}, strategy {strategy}, step {step}").format(
         version=provenance.get("learn2synth", "?"), strategy=config.get("strategy", "?"), step=provenance.get("step", "?")
     )

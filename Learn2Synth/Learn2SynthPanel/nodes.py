@@ -8,8 +8,16 @@ _MARK = "Learn2Synth.shows"
 
 
 def add_node(scene: Any, kind: str, name: str, shows: str) -> Any:
-    """A new node of class `kind`. shows: what it belongs to, for `remove_nodes`."""
-    return mark(scene.AddNewNodeByClass(kind, name), shows)
+    """A new node of class `kind`. shows: what it belongs to, for `remove_nodes`.
+
+    It has no place in the subject hierarchy, which would be saved, and come back empty when the scene is opened again.
+    """
+    node = mark(scene.AddNewNodeByClass(kind, name), shows)
+    hierarchy = scene.GetSubjectHierarchyNode()
+    item = hierarchy.GetItemByDataNode(node) if hierarchy is not None else 0
+    if item:
+        hierarchy.RemoveItem(item, False, False)
+    return node
 
 
 def mark(node: Any, shows: str) -> Any:
@@ -17,6 +25,11 @@ def mark(node: Any, shows: str) -> Any:
     node.SetAttribute(_MARK, shows)
     node.SaveWithSceneOff()
     return node
+
+
+def is_preview(node: Any) -> bool:
+    """Whether the panel shows a training with the node."""
+    return bool(node.GetAttribute(_MARK))
 
 
 def remove_nodes(scene: Any, shows: str) -> None:

@@ -119,7 +119,11 @@ def _title(node: Any, chart: Chart) -> None:
     before = node.StartModify()
     node.SetTitle(chart.title)
     node.SetYAxisTitle(chart.y_title)
+    node.SetLegendVisibility(len(chart.series) > 1)
+    node.SetXAxisRangeAuto(chart.x_range is None)
     node.SetYAxisRangeAuto(chart.y_range is None)
+    if chart.x_range is not None:
+        node.SetXAxisRange(*chart.x_range)
     if chart.y_range is not None:
         node.SetYAxisRange(*chart.y_range)
     node.EndModify(before)

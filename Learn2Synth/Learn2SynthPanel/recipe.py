@@ -89,7 +89,7 @@ class Recipe:
     def mapping(self, group: str) -> LabelMapping:
         """How the labels of a group count, as last found and edited."""
         source, target = load_table(self._source_table(group)), load_table(self.settings.target)
-        stored = self.settings.mappings.get(group, {"found": {}, "names": {}, "edits": {}, "source": source.name, "target": target.name})
+        stored = {"found": {}, "edits": {}, "source": source.name, "target": target.name} | self.settings.mappings.get(group, {})
         names = {str(value): name for name, value in self._values(group).items() if value >= FIRST_NEW_VALUE}
         return LabelMapping.from_json({**stored, "names": names}, source, target)
 
@@ -125,11 +125,10 @@ def found_labels(subjects: Iterable[Mapping[str, Any]], group: str) -> dict[str,
 
 def lacking(settings: Settings) -> str:
     """What is missing before a training can start, in words; empty when nothing is."""
-    needs = STRATEGIES[settings.strategy].needs
-    has_labels = any(scan.labels.path or scan.labels.node or scan.image.path for scan in settings.scans)
-    if "real" in needs and not any(scan.use == LEARN for scan in settings.scans):
+    needs, scans = STRATEGIES[settings.strategy].needs, [scan for scan in settings.scans if scan.use == LEARN]
+    if "real" in needs and not scans:
         return _("Add at least one annotated scan to learn from (2. Annotated scans).")
-    if "label_map" in needs and not settings.label_maps and not has_labels:
+    if "label_map" in needs and not settings.label_maps and not scans:  # the labels of scans to learn from count as label maps
         return _("Add at least one label map (1. Label maps).")
     return ""
 
@@ -138,9 +137,16 @@ def refused_folder(path: str) -> str:
     """Why a training cannot be written to a folder, in words; empty when it can."""
     if not path:
         return _("Choose a folder to write the training to (4. Training).")
+    if not Path(path).is_absolute():
+        return _("Give the whole path of the folder to write the training to (4. Training).")
     run = Run(path)
-    if run.exists():
-        return _("This folder holds a training already: press Resume, or choose another folder.")
-    if run.occupied():
-        return _("This folder holds something else: choose a new one.")
+    try:
+        if run.exists():
+            return _("This folder holds a training already: press Resume, or choose another folder.")
+        if run.occupied():
+            return _("This folder holds something else: choose a new one.")
+        if run.folder.is_file():
+            return _("This is a file: choose a folder.")
+    except OSError as error:
+        return _("This folder cannot be used ({reason}): choose another one.").format(reason=error.strerror)
     return ""

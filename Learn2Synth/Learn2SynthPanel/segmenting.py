@@ -13,6 +13,7 @@ from Learn2SynthLib.model import Model
 
 from . import models
 from .job import Event, Job
+from .nodes import is_there
 from .scene import add_segmentation, add_segmentation_sequence, write_sequence, write_volume, write_volumes_table
 from .translation import tr as _
 from .worker import Launcher
@@ -20,9 +21,12 @@ from .worker import Launcher
 
 @dataclass
 class Item:
-    """A node to segment and the files of its images: one for a volume, one a frame for a sequence."""
+    """A node to segment and the files of its images: one for a volume, one a frame for a sequence.
 
-    node_id: str
+    Not the node's ID: a scene that was cleared gives the same IDs to others.
+    """
+
+    node: Any
     name: str
     images: list[Path] = field(default_factory=list)
     outputs: list[Path] = field(default_factory=list)
@@ -45,7 +49,7 @@ class Segmenting:
         self.bundle, self.title = models.bundle_of(model), models.title(model)
         self.table = Model.read(self.bundle).labels
         self.scene, self.device = scene, device
-        self.items = [Item(node.GetID(), node.GetName()) for node in nodes]
+        self.items = [Item(node, node.GetName()) for node in nodes]
         self.job = Job(launcher)
         self.state, self.message = "exporting", ""
         self.notes: list[str] = []
@@ -101,8 +105,8 @@ class Segmenting:
         if item is None:
             self._start()
             return
-        node = self.scene.GetNodeByID(item.node_id)
-        if node is None:
+        node = item.node
+        if not is_there(self.scene, node):
             raise InputError(item.name, _("was removed from the scene"), remedy=_("segment the others again"))
         name = f"image{self.items.index(item) + 1}"
         if node.IsA("vtkMRMLSequenceNode"):
@@ -141,8 +145,8 @@ class Segmenting:
 
     def _import(self, item: Item) -> None:
         self.items.remove(item)
-        node = self.scene.GetNodeByID(item.node_id)
-        if node is None:
+        node = item.node
+        if not is_there(self.scene, node):
             self.notes.append(_("'{name}' was removed meanwhile; its segmentation is left out.").format(name=item.name))
             return
         name = f"{node.GetName()} {self.title}"
@@ -158,4 +162,11 @@ class Segmenting:
         if code == 0 and not self.items:
             self._end("done", "")
         else:
-            self._end("failed", self.job.last_words())
+            self._end("failed", self._with_names(self.job.last_words()))
+
+    def _with_names(self, message: str) -> str:
+        """With the names of nodes in place of their temporary files."""
+        for item in self.items:
+            for image in item.images:
+                message = message.replace(str(image), f"'{item.name}'")
+        return message

@@ -10,6 +10,7 @@ ATTRIBUTE = "Learn2Synth.settings"
 LEARN, MEASURE = "learn", "measure"
 _ROLE = "source"  # begins the roles of node references
 _LISTS = ("volumes", "label_maps", "scans")
+_GONE = "gone"  # in place of the ID of a node that is not there any more
 
 
 @dataclass
@@ -78,23 +79,31 @@ class Settings:
 
     @classmethod
     def read(cls, parameter_node: Any) -> Settings:
-        """From the parameter node. Unknown keys and nodes that are gone are left out: a scene may be of another version."""
-        text = parameter_node.GetAttribute(ATTRIBUTE)
-        record = json.loads(text) if text else {}
+        """From the parameter node. What is unknown and nodes that are gone are left out: a scene may be of another version."""
+        try:
+            record = json.loads(parameter_node.GetAttribute(ATTRIBUTE) or "{}")
+        except ValueError:  # somebody has edited the scene's file
+            record = {}
         for source in _sources(record):
             node = parameter_node.GetNodeReference(source["node"]) if source["node"] else None
-            source["node"] = node.GetID() if node else ""
-        return cls._from_json(record)
+            source["node"] = node.GetID() if node else _GONE if source["node"] else ""
+        settings = cls._from_json(record)
+        settings.forget(_GONE)
+        return settings
 
     @classmethod
     def _from_json(cls, record: dict[str, Any]) -> Settings:
-        known = {f.name for f in fields(cls)}
-        settings = cls(**{key: value for key, value in record.items() if key in known and key not in _LISTS})
-        settings.volumes = [Source(**source) for source in record.get("volumes", []) if any(source.values())]
-        settings.label_maps = [Source(**source) for source in record.get("label_maps", []) if any(source.values())]
-        scans = [Scan(Source(**scan["image"]), Source(**scan["labels"]), scan["use"]) for scan in record.get("scans", [])]
-        settings.scans = [scan for scan in scans if scan.image.path or (scan.image.node and (scan.labels.node or scan.labels.path))]
+        settings = cls(**{key: value for key, value in _known(cls, record).items() if key not in _LISTS})
+        settings.volumes = [Source(**_known(Source, source)) for source in record.get("volumes", [])]
+        settings.label_maps = [Source(**_known(Source, source)) for source in record.get("label_maps", [])]
+        for scan in record.get("scans", []):
+            image, labels = (Source(**_known(Source, scan[kind])) for kind in ("image", "labels"))
+            settings.scans.append(Scan(image, labels, scan["use"]))
         return settings
+
+
+def _known(kind: type, record: dict[str, Any]) -> dict[str, Any]:
+    return {field.name: record[field.name] for field in fields(kind) if field.name in record}
 
 
 def _sources(record: dict[str, Any]) -> list[dict[str, str]]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.run import Run
 
 from .translation import tr as _
@@ -29,18 +30,28 @@ class Training:
         self._launcher, self._clock = launcher, clock
         self._worker: Worker | None = None
         self._offset = 0
+        self._earlier: list[Event] = []  # what earlier processes told, not yet passed on
         self._last = ""  # the newest event that says whether the training goes on
+        self._ended_here = False  # not by itself
         self._kill_at: float | None = None
         self._seen_in_use, self._look_at = False, 0.0
 
     def start(self, arguments: Sequence[str], keep: bool) -> None:
         """Trains with `arguments` of `learn2synth train`; keep: also after this program has ended."""
-        self.run.folder.mkdir(parents=True, exist_ok=True)
-        self.run.clear_stop()
-        self.keep(keep)
-        self._last, self._kill_at = "", None
+        if self.run.in_use():
+            raise InputError(self.run.folder, _("is in use by {holder}").format(holder=self.run.holder()), remedy=_("stop that training first"))
+        earlier, self._offset = self.run.events_from(self._offset)
+        self._earlier += earlier
+        self._last, self._ended_here, self._kill_at, self._look_at = "", False, None, 0.0
         owned = ["--owner", str(self.run.owner_path)]
-        self._worker = self._launcher().start(["train", str(self.run.folder), *arguments, *owned], self.run.log_path)
+        try:
+            self.run.folder.mkdir(parents=True, exist_ok=True)
+            self.run.clear_stop()
+            self.keep(keep)
+            self._worker = self._launcher().start(["train", str(self.run.folder), *arguments, *owned], self.run.log_path)
+        except OSError as error:
+            found = _("cannot be written ({reason})").format(reason=error.strerror or error)
+            raise InputError(self.run.folder, found, remedy=_("free some space or choose another folder")) from error
 
     def resume(self, device: str, keep: bool) -> None:
         """Carries on where the last checkpoint is, with the run's own configuration and data."""
@@ -75,17 +86,19 @@ class Training:
         if self._kill_at is not None and self._worker is not None and self._clock() >= self._kill_at:
             self._worker.kill()
             self._kill_at = None
-        gone = self._worker is not None and self._worker.exit_code is not None  # asked first: its last events are there by now
+        gone = self._worker is not None and not self.alive  # asked first: its last events are there by now
         events, self._offset = self.run.events_from(self._offset)
         for event in events:
             if event["event"] in (*ENDED, "loading", "started"):
                 self._last = event["event"]
+        events, self._earlier = self._earlier + events, []
         return events + self._farewell() if gone else events
 
     def _farewell(self) -> list[Event]:
-        worker, self._worker, self._kill_at, self._look_at = self._worker, None, None, 0.0
+        worker, self._worker, self._kill_at = self._worker, None, None
         assert worker is not None, "only a worker that is gone is taken leave of"
-        if self._last in ENDED or worker.exit_code == 0 or self.alive:  # alive: a launcher is gone, its child trains on
+        worker.kill()  # of a launcher that was killed early the child may be left, and would train unseen
+        if self._last in ENDED or worker.exit_code == 0 or self._ended_here:
             return []
         self._last = "failed"
         advice = _("nothing that was written is lost: Resume carries on from the last checkpoint") if self.run.exists() else ""
@@ -93,8 +106,8 @@ class Training:
 
     def stop(self) -> None:
         """After the current step; everything is kept. A training that has not begun to read its data ends at once."""
-        if self._worker is not None and not self._last:
-            self._worker.terminate()
+        if not self._last:
+            self.stop_now()
         self.run.request_stop()
 
     def stop_now(self) -> None:
@@ -102,7 +115,7 @@ class Training:
         self.run.request_stop()
         if self._worker is not None:
             self._worker.terminate()
-            self._kill_at = self._clock() + _PATIENCE
+            self._ended_here, self._kill_at = True, self._clock() + _PATIENCE
 
     def leave(self) -> None:
         """Slicer closes: the training stops by itself, soon, unless it was to be kept."""

@@ -9,11 +9,12 @@ import numpy as np
 import slicer
 
 from .nifti import Volume
+from .nodes import is_there
 
-_CONTENT = {"Red": ("prior", "labels"), "Yellow": ("learned", "labels"), "Green": ("real", "prediction")}
+_CONTENT = {"Red": ("prior", "labels"), "Green": ("learned", "labels"), "Yellow": ("real", "prediction")}  # Green lies below Red
 _ALONE = 1  # Slicer links the views of a group: before and after scroll together, the real scan, of another head, by itself
 _MARGIN = 1.05
-_VEIL = 0.35  # opacity of labels; outlines would hide the half of a cortex of coarse voxels
+_VEIL = 0.25  # opacity of labels; outlines would hide the half of a cortex of coarse voxels
 _LAYOUT = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpPlotView
 
 
@@ -24,11 +25,16 @@ class SliceViews:
         self._scene = scene
         self._former: dict[str, tuple[Any, Any]] = {}
         self._layout: tuple[Any, int] | None = None
+        self._hidden: list[Any] = []
 
     def lay_out(self, layout_manager: Any) -> None:
-        """Changes to three slice views and a plot."""
-        self._layout = self._layout or (layout_manager, layout_manager.layout)
-        layout_manager.setLayout(_LAYOUT)
+        """Changes to three slice views and a plot; None: the layout stays. The user's segmentations, which every view shows, are hidden meanwhile."""
+        self._hidden += [display for display in _of_class(self._scene, "vtkMRMLSegmentationDisplayNode") if display.GetVisibility()]
+        for display in self._hidden:
+            display.SetVisibility(False)
+        if layout_manager is not None:
+            self._layout = self._layout or (layout_manager, layout_manager.layout)
+            layout_manager.setLayout(_LAYOUT)
 
     def show(self, nodes: Mapping[str, Any], voxels: Mapping[str, Volume]) -> None:
         """Puts the volume nodes, by role, into the views: labels as a veil over images, on a slice with much to see.
@@ -50,14 +56,18 @@ class SliceViews:
             if view is not None:
                 view[0].CopyContent(slice_before)
                 view[1].Copy(composite_before)
+        for display in self._hidden:
+            if is_there(self._scene, display):
+                display.SetVisibility(True)
         if self._layout is not None:
             layout_manager, before = self._layout
-            layout_manager.setLayout(before)
+            if layout_manager.layout == _LAYOUT:  # else the user has chosen another meanwhile
+                layout_manager.setLayout(before)
         self.forget()
 
     def forget(self) -> None:
         """What was there before is gone with its scene."""
-        self._former, self._layout = {}, None
+        self._former, self._layout, self._hidden = {}, None, []
 
     def _view(self, name: str) -> tuple[Any, Any] | None:
         """Its slice node and its slice composite node; None where the layout never had such a view."""
@@ -66,8 +76,11 @@ class SliceViews:
 
 
 def _named(scene: Any, kind: str, name: str) -> Any:
-    nodes = (scene.GetNthNodeByClass(n, kind) for n in range(scene.GetNumberOfNodesByClass(kind)))
-    return next((node for node in nodes if node.GetLayoutName() == name), None)
+    return next((node for node in _of_class(scene, kind) if node.GetLayoutName() == name), None)
+
+
+def _of_class(scene: Any, kind: str) -> list[Any]:
+    return [scene.GetNthNodeByClass(n, kind) for n in range(scene.GetNumberOfNodesByClass(kind))]
 
 
 def _copies(slice_node: Any, composite: Any) -> tuple[Any, Any]:

@@ -43,8 +43,13 @@ class Watch:
         """What there is to scrub through; None once its nodes were deleted."""
         return self._history
 
+    @property
+    def busy(self) -> bool:
+        """Whether there are previews that are not shown yet."""
+        return self._history is not None and self._loader.busy
+
     def lay_out(self, layout_manager: Any) -> None:
-        """Three slice views and a plot, instead of what the user had; `leave` brings that back."""
+        """Shows previews in three slice views beside a plot; `leave` brings back what the user had. None: the layout stays."""
         self._laid_out = True
         self._views.lay_out(layout_manager)
         self._plot.bring_to_front()
@@ -121,7 +126,7 @@ class Watch:
         if self._history is not None and not self._history.complete:
             self._history.remove()
             self._history = None
-            self.problem = _("Previews are no longer shown, because one of their nodes was deleted. Press Watch to show them again.")
+            self.problem = _("Previews are no longer shown, because one of their nodes was deleted. Take the tick away and set it again to show them.")
         return self._history is not None
 
 

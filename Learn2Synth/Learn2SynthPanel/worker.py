@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from .translation import tr as _
 LIBRARY = next(folder for folder in Path(__file__).resolve().parents if (folder / "Learn2SynthLib").is_dir())
 _LAST_BYTES = 8192  # of a log, enough for the last lines
 _SAID = "learn2synth: "  # begins the one line with which the command line refuses
+_running: list[subprocess.Popen[bytes]] = []  # looked at now and then: the system remembers a process until its exit code has been read
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,13 @@ class Launcher:
         Raises InputError when the interpreter cannot be started.
         """
         log.parent.mkdir(parents=True, exist_ok=True)
-        with open(log, "ab") as errors, open(output or log, "ab") as printed:
+        with open(log, "ab") as errors, open(output or os.devnull, "ab") as printed:
+            log_start = errors.tell()
             try:
                 process = subprocess.Popen(
                     [self.python, "-m", "Learn2SynthLib", *map(str, arguments)],
                     stdin=subprocess.DEVNULL,
-                    stdout=printed,
+                    stdout=printed if output else errors,  # one handle for both: two would overwrite each other on Windows
                     stderr=errors,
                     env=self._environment(),
                     cwd=log.parent,
@@ -51,7 +54,8 @@ class Launcher:
                 )
             except OSError as error:
                 raise InputError(self.python, _("cannot be started ({reason})").format(reason=error), remedy=_("repair the installation of Slicer")) from error
-        return Worker(process, log)
+        _running[:] = [other for other in (*_running, process) if other.poll() is None]
+        return Worker(process, log, log_start)
 
     def _environment(self) -> dict[str, str]:
         environment = dict(os.environ if self.environment is None else self.environment)
@@ -73,9 +77,9 @@ def slicer_launcher() -> Launcher:
 class Worker:
     """A process that runs. It may be a launcher whose child does the work, so it is ended as a group."""
 
-    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
-        self._process = process
-        self._log, self._log_start = log, log.stat().st_size
+    def __init__(self, process: subprocess.Popen[bytes], log: Path, log_start: int) -> None:
+        """log_start: what stands in the log before that is of earlier processes."""
+        self._process, self._log, self._log_start = process, log, log_start
 
     @property
     def exit_code(self) -> int | None:
@@ -90,23 +94,40 @@ class Worker:
         """Ends the process and its children, whatever they do."""
         self._signal("SIGKILL")
 
+    def wait(self, seconds: float) -> None:
+        """Until it has ended, but not longer than that."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+
     def _signal(self, name: str) -> None:
         if sys.platform == "win32":
-            subprocess.run(["taskkill", "/T", "/F", "/PID", str(self._process.pid)], capture_output=True, check=False, **_own_group())
+            if self.exit_code is None:  # Windows finds the children of living processes only
+                subprocess.run(["taskkill", "/T", "/F", "/PID", str(self._process.pid)], capture_output=True, check=False, **_own_group())
             return
-        try:
+        with suppress(ProcessLookupError, PermissionError):  # all of the group are gone already; macOS says so in the second way
             os.killpg(self._process.pid, getattr(signal, name))
-        except ProcessLookupError:
-            pass  # all of the group are gone already
-        self._process.poll()
 
     def last_words(self) -> str:
-        """What the command line refused with or, of a crash, the last line that it printed."""
-        with open(self._log, "rb") as file:
-            file.seek(max(self._log_start, self._log.stat().st_size - _LAST_BYTES))
-            lines = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
+        """Why it ended: what the command line refused with, else a signal, else the last line that it printed."""
+        lines, code = self._last_lines(), self.exit_code or 0
         said = [line.removeprefix(_SAID) for line in lines if line.startswith(_SAID)]
-        return said[-1] if said else lines[-1] if lines else _("it ended without a word (exit code {code})").format(code=self.exit_code)
+        number = -code if code < 0 else code - 128  # a launcher tells so which signal ended its child
+        if said:
+            return said[-1]
+        if 0 < number < 32:
+            return _("it was ended by signal {number}: somebody killed it, memory ran out, or it crashed").format(number=number)
+        if any(line.startswith("Traceback") for line in lines):
+            return lines[-1]
+        last = _("it last said: {line}").format(line=lines[-1]) if lines else _("it said nothing")
+        return _("it ended with exit code {code}; {last}").format(code=code, last=last)
+
+    def _last_lines(self) -> list[str]:
+        try:
+            with open(self._log, "rb") as file:
+                file.seek(max(self._log_start, file.seek(0, os.SEEK_END) - _LAST_BYTES))
+                return [line.strip() for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
+        except OSError:  # the folder was removed meanwhile
+            return []
 
 
 def _own_group() -> dict[str, Any]:

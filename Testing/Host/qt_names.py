@@ -7,13 +7,10 @@ Qt properties are attributes, signals may be connected by signature, and attribu
 from __future__ import annotations
 
 import functools
-import os
 import sys
 import types
 from collections.abc import Callable
 from typing import Any
-
-os.environ.setdefault("QT_LOGGING_RULES", "qt.qpa.fonts=false")
 
 from PySide6 import QtCore, QtGui, QtWidgets
 from shiboken6 import Shiboken
@@ -38,14 +35,13 @@ class QtProperty:
         if not self.writable:
             raise AttributeError(f"property {self.name!r} of {type(owner).__name__} is read-only")
         if self.setter is not None:
-            self.setter(owner, value)
+            self.setter.__get__(owner, type(owner))(value)
         elif not owner.setProperty(self.name, value):
             raise ValueError(f"property {self.name!r} of {type(owner).__name__} does not accept {value!r}")
 
 
-@functools.cache
 def change_classes() -> None:
-    """Change PySide6, once in a process. Base classes first: their methods are what subclasses fall back on."""
+    """Change PySide6. Base classes first: their methods are what subclasses fall back on."""
     kinds = {kind for module in MODULES for name in dir(module) if isinstance(kind := getattr(module, name), type)}
     wrapped = sorted((kind for kind in kinds if issubclass(kind, Shiboken.Object)), key=lambda kind: len(kind.__mro__))
     for kind in wrapped:
@@ -65,7 +61,7 @@ def _add_properties(kind: type) -> None:
         getter = vars(kind).get(name)
         if isinstance(getter, QtProperty) or name in KEPT or (index < meta.propertyOffset() and getter is None):
             continue
-        setattr(kind, name, QtProperty(name, getter if callable(getter) else None, getattr(kind, f"set{name[0].upper()}{name[1:]}", None), writable))
+        setattr(kind, name, QtProperty(name, getter if callable(getter) else None, _static(kind, f"set{name[0].upper()}{name[1:]}"), writable))
 
 
 def _change_attributes(kind: type) -> None:
@@ -73,10 +69,18 @@ def _change_attributes(kind: type) -> None:
 
     Those that read attributes return PySide6's `connect` whatever the class says; those that set them take any name.
     """
-    if "__getattribute__" in vars(kind):
+    if kind is QtCore.QObject:
         kind.__getattribute__ = object.__getattribute__
+    elif "__getattribute__" in vars(kind):
+        kind.__getattribute__ = functools.partialmethod(_get, vars(kind)["__getattribute__"])
     kind.__setattr__ = _set_known
     kind.__bases__ = kind.__bases__
+
+
+def _get(self: Any, original: Any, name: str) -> Any:
+    """QFile and some others tell their static from their other methods of one name here, past what Python says of the class."""
+    found = _static(type(self), name)
+    return found.__get__(self) if isinstance(found, types.FunctionType) else original(self, name)
 
 
 def _set_known(self: Any, name: str, value: Any) -> None:
@@ -103,6 +107,8 @@ def _name_methods(kind: Any) -> None:
     static_connect, static_disconnect, find_children = kind.connect, kind.disconnect, kind.findChildren
 
     def connect(self: QtCore.QObject, signal: str, *receiver: Any) -> bool:
+        if not isinstance(signal, str):  # QTimer.singleShot calls PySide6's own form: sender, signal, slot
+            return static_connect(signal, *receiver)
         return _bound_signal(self, signal, static_connect)(_slot(*receiver)) is not None
 
     def disconnect(self: QtCore.QObject, signal: str, *receiver: Any) -> bool:
@@ -139,6 +145,7 @@ def _is_a(child: QtCore.QObject, kind: str | type) -> bool:
     return any(base.__name__ == kind for base in type(child).__mro__) if isinstance(kind, str) else isinstance(child, kind)
 
 
+@functools.cache
 def qt_module() -> types.ModuleType:
     """The module that `import qt` gives."""
     change_classes()
@@ -147,3 +154,12 @@ def qt_module() -> types.ModuleType:
         vars(qt).update({name: getattr(module, name) for name in dir(module) if not name.startswith("_") and name not in NOT_IN_PYTHONQT})
     sys.modules["qt"] = qt
     return qt
+
+
+def pixels_of(image: Any) -> Any:
+    """A QImage as numpy array (height, width, 3)."""
+    import numpy as np
+
+    image = image.convertToFormat(QtGui.QImage.Format_RGB888)
+    rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
+    return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy()

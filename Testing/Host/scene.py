@@ -6,6 +6,7 @@ import contextlib
 import tempfile
 import types
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import slicer
@@ -100,7 +101,7 @@ def _attach(name: str, logic: Any, scene: slicer.vtkMRMLScene, application: slic
 def _add_cache(scene: slicer.vtkMRMLScene) -> None:
     """A scene bundle is unpacked in the cache folder."""
     cache, manager = slicer.vtkCacheManager(), slicer.vtkDataIOManager()
-    cache.SetRemoteCacheDirectory(tempfile.mkdtemp(prefix="RemoteIO"))
+    cache.SetRemoteCacheDirectory(str(Path(tempfile.gettempdir(), "SlicerHost-RemoteIO")))
     manager.SetCacheManager(cache)
     scene.SetCacheManager(cache)
     scene.SetDataIOManager(manager)

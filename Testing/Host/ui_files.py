@@ -10,10 +10,10 @@ from typing import Any
 
 from PySide6.QtUiTools import QUiLoader as PlainLoader
 
-from Testing.Host import ctk_widgets, mrml_widgets, qt_names
+from Testing.Host import ctk_widgets, mrml_widgets, qt_names, segmentation_widgets
 
 qt = qt_names.qt_module()
-DOUBLES = {kind.__name__: kind for kind in (*ctk_widgets.CLASSES, *mrml_widgets.CLASSES)}
+DOUBLES = {kind.__name__: kind for kind in (*ctk_widgets.CLASSES, *mrml_widgets.CLASSES, *segmentation_widgets.CLASSES)}
 
 NOT_FROM_THE_FILE = ("_q_", "_PySide", "visibilityToParent")
 

@@ -1,10 +1,8 @@
-"""Fixtures of the library's tests: the real data, when it is there, and small made-up volumes."""
+"""Fixtures of the library's tests: small made-up volumes."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,17 +11,6 @@ import torch
 from Learn2SynthLib.volume.image import Grid, Image, LabelMap
 
 torch.set_num_threads(1)  # small volumes, and nobody knows what else runs beside the tests
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="session")
-def data_folder() -> Path:
-    """The developers' data: environment variable LEARN2SYNTH_DATA, or ../shared/data beside the repository."""
-    folder = Path(os.environ.get("LEARN2SYNTH_DATA", REPOSITORY.parent / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"no data in {folder}; set LEARN2SYNTH_DATA")
-    return folder
 
 
 def affine_of(

@@ -5,6 +5,7 @@ Both stand on slicer-core and PySide6 (`pip install -e .[host]`); where these, o
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,12 +18,14 @@ sys.path[:0] = [str(REPOSITORY / "Learn2Synth"), str(REPOSITORY)]
 
 
 def _why_not() -> str:
-    """What is missing for the test host; empty when nothing is."""
+    """What is missing for the test host; empty when nothing is, and then the names that module code imports are there."""
+    os.environ["QT_QPA_PLATFORM"] = "offscreen"
     try:
-        import slicer  # noqa: F401
-        from PySide6 import QtWidgets  # noqa: F401
+        from Testing.Host.start import prepare
+
+        prepare()
     except ImportError as error:
-        return f"the test host needs slicer-core, PySide6-Essentials and OpenGL libraries: {error}"
+        return f"the test host needs slicer-core, PySide6-Essentials and the system's OpenGL libraries: {error}"
     return ""
 
 
@@ -51,3 +54,21 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     scene = make_scene()
     yield scene
     scene.Clear(1)
+
+
+@pytest.fixture(scope="session")
+def _host() -> Any:
+    """One application in a process: Qt allows no more."""
+    from Testing.Host.start import start
+
+    return start()
+
+
+@pytest.fixture
+def host(_host: Any) -> Iterator[Any]:
+    """A `Testing.Host.host.Host` with an empty scene and no module. What goes wrong in a slot, or makes Qt warn, fails the test: see `host.errors`."""
+    _host.reset()
+    yield _host
+    errors = list(_host.errors)
+    _host.reset()
+    assert not errors, "\n".join(errors)

@@ -1,12 +1,113 @@
-"""The test host against facts."""
+"""The test host against facts: what holds in Slicer must hold in it, and what fails there must fail in it."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
+import qt
 import slicer
 import slicer.util
+
+MODULE = """
+import qt, slicer, vtk
+from slicer.i18n import tr as _
+from slicer.ScriptedLoadableModule import *
+from slicer.util import VTKObservationMixin
+
+class Tiny(ScriptedLoadableModule):
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _("Tiny")
+
+class TinyWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.calls = []
+
+    def setup(self):
+        ScriptedLoadableModuleWidget.setup(self)
+        uiWidget = slicer.util.loadUI(self.resourcePath("UI/Tiny.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+        self.logic = TinyLogic()
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, lambda *_: self.calls.append("scene closed"))
+        self.ui.apply.connect("clicked(bool)", self.onApply)
+        self.ui.volume.connect("currentNodeChanged(vtkMRMLNode*)", lambda node: self.calls.append(node and node.GetName()))
+
+    def enter(self): self.calls.append("enter")
+    def exit(self): self.calls.append("exit")
+    def cleanup(self):
+        self.calls.append("cleanup")
+        self.removeObservers()
+
+    def onApply(self, checked):
+        with slicer.util.tryWithErrorDisplay(_("It failed."), waitCursor=True):
+            self.logic.apply(self.ui.volume.currentNode())
+
+class TinyLogic(ScriptedLoadableModuleLogic):
+    def apply(self, node):
+        if node is None:
+            raise ValueError("no volume")
+        self.getParameterNode().SetParameter("volume", node.GetID())
+"""
+
+CONNECTION = (
+    "<connection><sender>Tiny</sender><signal>mrmlSceneChanged(vtkMRMLScene*)</signal>"
+    "<receiver>volume</receiver><slot>setMRMLScene(vtkMRMLScene*)</slot></connection>"
+)
+COMBO = '<property name="noneEnabled"><bool>true</bool></property>'
+UI = """<ui version="4.0"><class>Tiny</class>
+<widget class="qMRMLWidget" name="Tiny"><layout class="QVBoxLayout" name="column">
+ <item><widget class="ctkCollapsibleButton" name="section"><property name="text"><string>Section</string></property>
+  <layout class="QVBoxLayout" name="inner">
+   <item><widget class="qMRMLNodeComboBox" name="volume">
+    <property name="nodeTypes"><stringlist><string>vtkMRMLScalarVolumeNode</string></stringlist></property>
+    {combo}
+   </widget></item>
+   <item><widget class="ctkPathLineEdit" name="folder">
+    <property name="filters"><set>ctkPathLineEdit::Dirs|ctkPathLineEdit::Writable</set></property>
+   </widget></item>
+   <item><widget class="QPushButton" name="apply"><property name="text"><string>Apply</string></property></widget></item>
+   <item><widget class="QPushButton" name="stop"><property name="text"><string>Stop</string></property></widget></item>
+  </layout></widget></item>
+</layout></widget><connections>{connection}</connections></ui>"""
+
+
+@pytest.fixture
+def tiny(host, tmp_path: Path):
+    """tiny(connection, combo): a small module as Slicer's template makes them, opened; its .ui may lack or have too much of something."""
+
+    def make(connection: str = CONNECTION, combo: str = COMBO):
+        (tmp_path / "Resources" / "UI").mkdir(parents=True)
+        (tmp_path / "Resources" / "UI" / "Tiny.ui").write_text(UI.format(connection=connection, combo=combo))
+        (tmp_path / "Tiny.py").write_text(MODULE)
+        return host.open_module(tmp_path / "Tiny.py")
+
+    return make
+
+
+def blocks(size: int = 40) -> np.ndarray:
+    voxels = np.zeros((size, size, size), np.float32)
+    voxels[8:-8, 8:-8, 8:-8] = 100
+    return voxels
+
+
+def volume_of(voxels: np.ndarray, name: str):
+    node = slicer.util.addVolumeFromArray(voxels, name=name)
+    node.SetOrigin(*(-(size - 1) / 2 for size in voxels.shape))
+    node.CreateDefaultDisplayNodes()
+    return node
+
+
+# --- the scene, without Qt
 
 
 def test_scene_loads_and_saves_with_the_functions_of_slicer(scene, tmp_path: Path):
@@ -15,8 +116,6 @@ def test_scene_loads_and_saves_with_the_functions_of_slicer(scene, tmp_path: Pat
     assert slicer.util.saveNode(volume, str(tmp_path / "köpf.nii.gz"), {})
     loaded = slicer.util.loadVolume(tmp_path / "köpf.nii.gz", {})
     assert np.array_equal(slicer.util.arrayFromVolume(loaded), voxels)
-    items = scene.GetSubjectHierarchyNode()
-    assert items.GetItemByDataNode(loaded) != items.GetInvalidItemID()
     assert slicer.util.saveScene(str(tmp_path / "scene.mrb"), {})
     scene.Clear(0)
     slicer.util.loadScene(str(tmp_path / "scene.mrb"), {})
@@ -26,3 +125,317 @@ def test_scene_loads_and_saves_with_the_functions_of_slicer(scene, tmp_path: Pat
 def test_scene_is_fresh(scene):
     assert scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 0
     assert slicer.mrmlScene is scene
+
+
+def test_data_nodes_have_a_subject_hierarchy_item_while_they_live(scene):
+    items = scene.GetSubjectHierarchyNode()
+    volume = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
+    item = items.GetItemByDataNode(volume)
+    assert item != items.GetInvalidItemID()
+    scene.RemoveNode(volume)
+    assert items.GetItemDataNode(item) is None
+
+
+# --- names of PythonQt
+
+
+def test_properties_are_attributes_both_ways(host):
+    box, button, table = qt.QComboBox(), qt.QPushButton("Go"), qt.QTableWidget()
+    box.addItems(["a", "b"])
+    box.currentIndex = 1
+    table.rowCount = 3
+    button.name, button.toolTip, button.enabled = "go", "Goes", False
+    assert (box.currentText, box.count, table.rowCount) == ("b", 2, 3)
+    assert (button.text, button.objectName, button.toolTip, button.isEnabled()) == ("Go", "go", "Goes", False)
+    assert button.sizeHint.width() > 0
+    assert qt.QTableWidgetItem("x").text() == "x"  # no QObject: methods stay methods
+
+
+def test_what_pythonqt_refuses_is_refused(host):
+    button = qt.QPushButton("Go")
+    with pytest.raises(TypeError):
+        button.text()
+    with pytest.raises(AttributeError, match="colour"):
+        button.colour = "red"
+    with pytest.raises(AttributeError, match="read-only"):
+        qt.QComboBox().count = 3
+    with pytest.raises(AttributeError, match="no signal"):
+        button.connect("pushed()", print)
+    with pytest.raises(TypeError):
+        button.setText("a", "b")
+    with pytest.raises(AttributeError):
+        qt.QTableWidgetItem().colour = "red"
+
+
+def test_signals_connect_by_name_and_by_signature(host):
+    button, calls = qt.QPushButton(), []
+    button.checkable = True
+    button.connect("clicked(bool)", lambda checked: calls.append(checked))
+    button.connect("clicked()", lambda: calls.append("signature"))
+    button.clicked.connect(lambda: calls.append("name"))
+    button.click()
+    assert calls == [True, "signature", "name"]
+
+
+def test_process_and_timer_tell_by_signature(host):
+    process, timer, calls = qt.QProcess(), qt.QTimer(), []
+    process.connect("finished(int,QProcess::ExitStatus)", lambda code, status: calls.append(code))
+    timer.connect("timeout()", lambda: calls.append("timer"))
+    timer.interval = 1
+    timer.start()
+    process.start(sys.executable, ["-c", "raise SystemExit(3)"])
+    host.wait(lambda: 3 in calls and "timer" in calls)
+    timer.stop()
+
+
+def test_pythonslicer_runs_the_interpreter_as_its_child(host):
+    launcher = shutil.which("PythonSlicer")
+    code = "import os, sys; print(os.getppid()); sys.exit(7)"
+    process = subprocess.Popen([launcher, "-c", code], stdout=subprocess.PIPE, text=True)
+    output, _ = process.communicate(timeout=20)
+    assert (int(output), process.returncode) == (process.pid, 7)
+    assert str(Path(launcher).parent) not in slicer.util.startupEnvironment()["PATH"].split(os.pathsep)
+
+
+# --- a module
+
+
+def test_module_lives_as_in_slicer(host, tiny):
+    widget = tiny()
+    assert slicer.util.getModuleWidget("Tiny") is widget
+    assert slicer.modules.TinyWidget is widget
+    volume = volume_of(blocks(), "A")
+    widget.ui.volume.setCurrentNode(volume)
+    host.click(widget.ui.apply)
+    assert widget.logic.getParameterNode().GetParameter("volume") == volume.GetID()
+    volume.SetName("B")
+    assert "B" in [combo.currentText for combo in widget.ui.volume.findChildren("QComboBox")]
+    host.scene.Clear(0)
+    assert widget.ui.volume.currentNode() is None
+    host.close_module()
+    assert widget.calls == ["enter", "A", None, "scene closed", "exit", "cleanup"]
+    assert not hasattr(slicer.modules, "tiny")
+
+
+def test_module_is_reloaded(host, tiny):
+    widget = tiny()
+    widget.onReload()
+    assert slicer.modules.TinyWidget is not widget
+    assert widget.calls[-1] == "cleanup"
+    assert slicer.modules.TinyWidget.ui.apply.text == "Apply"
+
+
+def test_error_of_an_action_is_shown_and_collected(host, tiny):
+    widget = tiny()
+    host.click(widget.ui.apply)
+    assert "It failed." in host.dialogs.texts[0]
+    assert "no volume" in host.errors[0]
+    host.errors.clear()
+
+
+def test_combo_without_scene_connection_stays_empty(host, tiny):
+    widget = tiny(connection="")
+    volume = volume_of(blocks(), "A")
+    widget.ui.volume.setCurrentNode(volume)
+    assert widget.ui.volume.nodeCount() == 0
+    assert widget.ui.volume.currentNode() is None
+
+
+def test_ui_with_an_unknown_property_is_refused(host, tiny):
+    with pytest.raises(AttributeError, match="colour"):
+        tiny(combo='<property name="colour"><string>red</string></property>')
+
+
+def test_ui_with_an_unknown_slot_is_refused(host, tiny):
+    with pytest.raises(AttributeError, match="setScene"):
+        tiny(connection=CONNECTION.replace("setMRMLScene", "setScene"))
+
+
+def test_first_node_is_chosen_where_none_is_no_choice(host, tiny):
+    widget = tiny(combo="")
+    first, second = volume_of(blocks(), "A"), volume_of(blocks(), "B")
+    assert widget.ui.volume.currentNode() is first
+    host.scene.RemoveNode(first)
+    assert widget.ui.volume.currentNode() is second
+
+
+def test_collapsed_section_keeps_what_the_module_hides(host, tiny):
+    widget = tiny()
+    host.window.show()
+    widget.ui.section.collapsed = True
+    assert not widget.ui.apply.visible
+    widget.ui.stop.visible = False
+    widget.ui.section.collapsed = False
+    assert widget.ui.apply.visible
+    assert not widget.ui.stop.visible
+
+
+def test_checked_nodes_are_told_and_forgotten_with_their_nodes(host):
+    combo, calls = slicer.qMRMLCheckableNodeComboBox(), []
+    combo.nodeTypes = ["vtkMRMLScalarVolumeNode"]
+    combo.setMRMLScene(host.scene)
+    combo.connect("checkedNodesChanged()", lambda: calls.append([node.GetName() for node in combo.checkedNodes()]))
+    first, second = volume_of(blocks(), "A"), volume_of(blocks(), "B")
+    combo.setCheckState(second, qt.Qt.Checked)
+    combo.setCheckState(first, qt.Qt.Checked)
+    host.scene.RemoveNode(second)
+    assert calls == [["B"], ["A", "B"], ["A"]]
+
+
+# --- dialogs and packages
+
+
+def test_dialogs_are_written_down_and_answered(host, tiny):
+    widget = tiny()
+    host.dialogs.answer(qt.QMessageBox.Cancel, "/data/run", ["/data/a.nii", "/data/b.nii"])
+    assert not slicer.util.confirmOkCancelDisplay("Install?", "Packages")
+    widget.ui.folder.browse()
+    assert widget.ui.folder.currentPath == "/data/run"
+    assert qt.QFileDialog.getOpenFileNames(None, "Scans", "", "*.nii") == ["/data/a.nii", "/data/b.nii"]
+    assert slicer.util.confirmYesNoDisplay("Sure?")
+    assert [dialog.kind for dialog in host.dialogs.shown] == ["message", "getExistingDirectory", "getOpenFileNames", "message"]
+    assert host.dialogs.shown[0].title == "Packages"
+
+
+def test_no_dialog_or_menu_blocks(host):
+    for dialog in (qt.QDialog(), qt.QMenu(), qt.QProgressDialog()):
+        dialog.exec_()
+    assert [dialog.kind for dialog in host.dialogs.shown] == ["QDialog", "QMenu", "QProgressDialog"]
+
+
+def test_packages_are_checked_and_never_installed(host):
+    from slicer import packaging
+
+    assert packaging.pip_check("numpy>=1.0")
+    assert not packaging.pip_check("numpy>=99")
+    host.packaging.missing.add("numpy")
+    host.dialogs.answer(qt.QMessageBox.Cancel)
+    with pytest.raises(RuntimeError, match="declined"):
+        packaging.pip_ensure(["numpy"], requester="Tiny")
+    packaging.pip_ensure(["numpy"], requester="Tiny")
+    assert host.packaging.installed == ["numpy"]
+    assert packaging.pip_check("numpy")
+    host.packaging.missing.add("numpy")
+    host.packaging.fails = True
+    with pytest.raises(subprocess.CalledProcessError):
+        packaging.pip_ensure(["numpy"])
+
+
+# --- errors and time
+
+
+def test_exceptions_in_slots_are_collected(host):
+    qt.QTimer.singleShot(0, lambda: 1 / 0)
+    with pytest.raises(AssertionError, match="ZeroDivisionError"):
+        host.wait(lambda: False, 5)
+    host.errors.clear()
+
+
+def test_waiting_ends_at_the_deadline(host):
+    with pytest.raises(AssertionError, match="the moon did not hold within 0.05 s"):
+        host.wait(lambda: False, 0.05, "the moon")
+
+
+def test_blocked_gui_is_measured(host):
+    done = []
+    qt.QTimer.singleShot(20, lambda: done.append(1))
+    host.wait(lambda: done)
+    quiet = host.longest_block_ms
+
+    def block() -> None:
+        end = qt.QDateTime.currentMSecsSinceEpoch() + 300
+        while qt.QDateTime.currentMSecsSinceEpoch() < end:
+            pass
+        done.append(2)
+
+    qt.QTimer.singleShot(0, block)
+    host.wait(lambda: 2 in done)
+    assert quiet < 250 <= host.longest_block_ms
+
+
+# --- views
+
+
+def test_volumes_and_segmentation_are_drawn(host):
+    empty = host.image_of("Red")
+    volume, other = volume_of(blocks(), "A"), volume_of(blocks()[:, :, ::-1] * np.linspace(0, 2, 40, dtype=np.float32), "B")
+    slicer.util.setSliceViewerLayers(background=volume, fit=True)
+    first = host.image_of("Red")
+    slicer.util.setSliceViewerLayers(foreground=other, foregroundOpacity=0.7)
+    second = host.image_of("Red")
+    assert empty.max() < first.max()
+    assert not np.array_equal(first, second)
+    slicer.util.setSliceViewerLayers(foreground=None)
+    segmentation = host.scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    segmentation.CreateDefaultDisplayNodes()
+    segment = segmentation.GetSegmentation().AddEmptySegment("s", "Thalamus", (1, 0, 0))
+    slicer.util.updateSegmentBinaryLabelmapFromArray((blocks() > 0).astype(np.uint8), segmentation, segment, volume)
+    red = host.image_of("Red").astype(int)
+    assert ((red[..., 0] - red[..., 1]) > 40).mean() > 0.05, "the segmentation lies over the volume"
+    before = host.image_of("3D")
+    button = slicer.qMRMLSegmentationShow3DButton()
+    button.setSegmentationNode(segmentation)
+    button.click()
+    slicer.app.layoutManager().resetThreeDViews()
+    assert not np.array_equal(before, host.image_of("3D"))
+
+
+def test_plot_is_drawn_in_its_layout_and_follows_its_table(host):
+    manager = slicer.app.layoutManager()
+    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpPlotView)
+    empty = host.image_of("plot")
+    nodes: dict = {}
+    steps = np.arange(20.0)
+    chart = slicer.util.plot(np.c_[steps, steps**2], 0, ["step", "loss"], title="Loss", nodes=nodes)
+    nodes["series"][0].SetColor(1, 0, 0)
+    curve = host.image_of("plot").astype(int)
+    assert ((curve[..., 0] - curve[..., 1]) > 100).sum() > 50, "a red curve"
+    assert manager.plotWidget(0).chart_node() is chart
+    assert not np.array_equal(empty, curve)
+    slicer.util.plot(np.c_[steps, -steps], 0, ["step", "loss"], title="Loss", nodes=nodes)
+    assert manager.plotWidget(0).is_dirty()
+
+
+def test_a_closed_scene_leaves_the_views_empty_and_alive(host):
+    slicer.util.setSliceViewerLayers(background=volume_of(blocks(), "A"), fit=True)
+    drawn = host.image_of("Green")
+    host.scene.Clear(0)
+    assert host.image_of("Green").max() < drawn.max()
+    assert slicer.app.layoutManager().sliceWidget("Red").mrmlSliceNode().GetOrientation() == "Axial"
+
+
+def test_wheel_scrolls_the_slices_of_linked_views(host):
+    slicer.util.setSliceViewerLayers(background=volume_of(blocks(), "A"), fit=True)
+    red, green = (slicer.app.layoutManager().sliceWidget(name) for name in ("Red", "Green"))
+    for view in (red, green):
+        view.mrmlSliceNode().SetOrientationToAxial()
+        view.mrmlSliceCompositeNode().SetLinkedControl(True)
+    before = red.sliceLogic().GetSliceOffset()
+    place, turn = qt.QPointF(50, 50), qt.QPoint(0, 120)
+    qt.QApplication.sendEvent(red, qt.QWheelEvent(place, place, turn, turn, qt.Qt.NoButton, qt.Qt.NoModifier, qt.Qt.NoScrollPhase, False))
+    assert red.sliceLogic().GetSliceOffset() == before + 1
+    assert green.sliceLogic().GetSliceOffset() == red.sliceLogic().GetSliceOffset()
+
+
+def test_segments_table_shows_names_and_hides_segments(host):
+    segmentation = host.scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    segmentation.CreateDefaultDisplayNodes()
+    view = slicer.qMRMLSegmentsTableView()
+    view.setSegmentationNode(segmentation)
+    identifier = segmentation.GetSegmentation().AddEmptySegment("s", "Thalamus", (1, 0, 0))
+    assert view.segmentCount == 0, "without a scene it is empty"
+    view.setMRMLScene(host.scene)
+    table = view.tableWidget()
+    assert (table.item(0, 4).text(), table.item(0, 1).background().color().name()) == ("Thalamus", "#ff0000")
+    table.item(0, 0).setCheckState(qt.Qt.Unchecked)
+    assert not segmentation.GetDisplayNode().GetSegmentVisibility(identifier)
+
+
+def test_screenshot_has_the_panel_and_four_views(host, tiny, tmp_path: Path):
+    tiny()
+    slicer.util.setSliceViewerLayers(background=volume_of(blocks(), "A"), fit=True)
+    host.screenshot(tmp_path / "window.png", 1000, 700)
+    image = qt.QImage(str(tmp_path / "window.png"))
+    assert (image.width(), image.height()) == (1000, 700)
+    colours = {image.pixelColor(x, 4).name() for x in range(1000)}
+    assert {"#f34a33", "#7cb8e0"} <= colours, "the bars of the red and the 3D view"

@@ -15,9 +15,10 @@ from Learn2SynthLib.errors import InputError
 from ..settings import Settings
 from ..translation import tr as _
 
-_WRONG = "color: #c0392b;"
+_RED = "#c0392b"  # legible on light and on dark
 MODELS_KEY = "Learn2Synth/Models"  # in Slicer's settings: models that the user imported or trained, newest first
 _MODELS = 10
+_ROW_HEIGHT = 24  # pixels
 
 
 @dataclass
@@ -33,7 +34,7 @@ class Context:
 
     def say(self, label: Any, text: str, wrong: bool = False) -> None:
         """Shows a sentence, or hides the label when there is none."""
-        label.styleSheet = _WRONG if wrong else ""
+        label.styleSheet = f"color: {_RED};" if wrong else ""
         label.text = text
         label.visible = bool(text)
         if wrong and text:
@@ -73,10 +74,23 @@ def show_progress(bar: Any, fraction: float | None) -> None:
     bar.value = 0 if fraction is None else round(1000 * fraction)
 
 
-def text_item(text: str, tip: str = "") -> Any:
+def text_item(text: str, tip: str = "", wrong: bool = False) -> Any:
     item = qt.QTableWidgetItem(text)
     item.setToolTip(tip or text)
+    if wrong:
+        item.setForeground(qt.QBrush(qt.QColor(_RED)))
     return item
+
+
+def tidy(table: Any, *stretched: int) -> None:
+    """Low rows without numbers; columns as wide as what they hold, but for those that take what is left."""
+    header = table.horizontalHeader()
+    header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+    for column in stretched:
+        header.setSectionResizeMode(column, qt.QHeaderView.Stretch)
+    table.verticalHeader().visible = False
+    table.verticalHeader().setSectionResizeMode(qt.QHeaderView.Fixed)
+    table.verticalHeader().defaultSectionSize = _ROW_HEIGHT
 
 
 def selected_rows(table: Any) -> list[int]:

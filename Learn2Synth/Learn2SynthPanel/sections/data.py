@@ -17,7 +17,7 @@ from ..recipe import LABELS, SCANS, Recipe, found_labels, lacking
 from ..settings import LEARN, MEASURE, Scan, Source
 from ..translation import tr as _
 from ..worker import slicer_launcher
-from .context import Context, fill, selected_rows, show_progress, text_item
+from .context import Context, fill, selected_rows, show_progress, text_item, tidy
 
 _VOLUME_FILES = "*.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.mgz *.mgh"
 _OWN = "file..."  # the entry that asks for a table of the user's own
@@ -52,9 +52,9 @@ class DataSection:
             combo.connect("currentIndexChanged(int)", lambda _index, combo=combo, setting=setting: self.onTable(combo, setting))
         ui.mappingGroupComboBox.connect("currentIndexChanged(int)", self.onGroup)
         ui.checkTable.connect("itemSelectionChanged()", self.onSubject)
-        _stretch(ui.scansTable, 0, 1)
-        _stretch(ui.checkTable, 3)
-        _stretch(ui.mappingTable, 1)
+        tidy(ui.scansTable, 0, 1)
+        tidy(ui.checkTable, 0)
+        tidy(ui.mappingTable, 1)
         ui.checkProgressBar.visible = False
         context.say(ui.checkMessageLabel, "")
 
@@ -266,7 +266,7 @@ class DataSection:
         """What the check says of all subjects together; empty when it did not come so far."""
         count, bad = len(self.subjects), sum(not subject["ok"] for subject in self.subjects)
         if self.verdict:
-            return " ".join([_("All {count} subjects can be used.").format(count=count), *self._cohort])
+            return "\n".join([_("All {count} subjects can be used.").format(count=count), *self._cohort])
         if not bad:
             return ""
         text = _("{bad} of {count} subjects cannot be used.").format(bad=bad, count=count)
@@ -290,8 +290,8 @@ class DataSection:
         table = self.ui.checkTable
         table.rowCount = len(self.subjects)
         for row, subject in enumerate(self.subjects):
-            for column, text in enumerate((subject["name"], subject["role"].replace("_", " "), _grid(subject), _verdict(subject))):
-                table.setItem(row, column, text_item(text, _reasons(subject)))
+            for column, text in enumerate((subject["name"], _verdict(subject), subject["role"].replace("_", " "), _grid(subject))):
+                table.setItem(row, column, text_item(text, _reasons(subject), wrong=not subject["ok"]))
 
     def onSubject(self) -> None:
         rows = selected_rows(self.ui.checkTable)
@@ -333,14 +333,6 @@ class DataSection:
             self.changed()
 
 
-def _stretch(table: Any, *columns: int) -> None:
-    header = table.horizontalHeader()
-    header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
-    for column in columns:
-        header.setSectionResizeMode(column, qt.QHeaderView.Stretch)
-    table.verticalHeader().visible = False
-
-
 def _ask_files(title: str, folder: str = "", kinds: str = "") -> list[str]:
     kinds = kinds or _("Volumes ({suffixes})").format(suffixes=_VOLUME_FILES)
     return list(qt.QFileDialog.getOpenFileNames(slicer.util.mainWindow(), title, folder, kinds))
@@ -366,7 +358,7 @@ def _verdict(subject: dict[str, Any]) -> str:
     if not subject["ok"]:
         return _("cannot be used")
     warnings = sum(finding["level"] == "warning" for finding in subject["findings"])
-    return _("can be used, {count} warnings").format(count=warnings) if warnings else _("can be used")
+    return _("{count} warnings").format(count=warnings) if warnings else _("good")
 
 
 def _reasons(subject: dict[str, Any]) -> str:

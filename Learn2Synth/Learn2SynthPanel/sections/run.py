@@ -44,7 +44,7 @@ class RunSection:
         for combo, setting in self._combos():
             combo.connect("currentIndexChanged(int)", lambda _index, combo=combo, setting=setting: self.onChoice(combo, setting))
         ui.stepsSpinBox.connect("valueChanged(int)", self.onSteps)
-        ui.settingsLineEdit.connect("editingFinished()", self.onSettings)
+        ui.settingsLineEdit.connect("textChanged(QString)", self.onSettings)
         ui.runPathLineEdit.connect("currentPathChanged(QString)", self.onFolder)
         ui.keepTrainingCheckBox.connect("toggled(bool)", self.onKeep)
         ui.trainProgressBar.visible = False
@@ -108,10 +108,8 @@ class RunSection:
         self.context.settings.steps = value
         self._chosen()
 
-    def onSettings(self) -> None:
-        self.context.settings.assignments = self.ui.settingsLineEdit.text
-        with self.context.attempt(self.ui.trainMessageLabel):
-            build_config(self.context.settings.preset, self.context.settings.assignments.split())
+    def onSettings(self, text: str) -> None:
+        self.context.settings.assignments = text
         self._chosen()
 
     def onFolder(self, path: str) -> None:
@@ -170,15 +168,22 @@ class RunSection:
             training.start(arguments, settings.keep)
             self._follow(training, show=True)
             self.context.say(self.ui.trainMessageLabel, " ".join(recipe.notes))
+            self._make_room()
         self.update()
+
+    def _make_room(self) -> None:
+        """What was chosen is folded away: from now on one watches."""
+        ui = self.ui
+        for part in (ui.segmentCollapsibleButton, ui.labelMapsCollapsibleButton, ui.scansCollapsibleButton, ui.checkCollapsibleButton, ui.settingsCollapsibleButton):
+            part.collapsed = True
 
     def onResume(self) -> None:
         with self.context.attempt(self.ui.trainMessageLabel):
             self.ready()
-            settings = self.context.settings
-            training = Training(Run(settings.run), slicer_launcher)
-            training.resume(settings.train_device, settings.keep)
-            self._follow(training, show=True)
+            assert self.training is not None, "the button is disabled without a run"
+            self.training.resume(self.context.settings.train_device, self.context.settings.keep)
+            self._heard, self._stopping = time.monotonic(), False
+            self.context.wake()
         self.update()
 
     def onStop(self) -> None:

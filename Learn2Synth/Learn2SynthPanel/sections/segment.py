@@ -16,16 +16,16 @@ from ..segmenting import Segmenting
 from ..settings import Source
 from ..translation import tr as _
 from ..worker import slicer_launcher
-from .context import Context, fill, known_models, remember_model, show_progress, text_item
+from .context import Context, fill, known_models, remember_model, show_progress, text_item, tidy
 
 _SHOWN = "vtkMRMLScalarVolumeNode"
 
 
 class SegmentSection:
-    """ready: installs what is missing, after asking; raises InputError when it stays missing."""
+    """ready: installs what is missing, after asking; raises InputError when it stays missing. clear_views: makes room for the result."""
 
-    def __init__(self, context: Context, ready: Any) -> None:
-        self.context, self.ready, self.ui = context, ready, context.ui
+    def __init__(self, context: Context, ready: Any, clear_views: Any) -> None:
+        self.context, self.ready, self.clear_views, self.ui = context, ready, clear_views, context.ui
         self.work: Segmenting | None = None
         ui = self.ui
         ui.segmentVolumesComboBox.connect("checkedNodesChanged()", self.onVolumesChanged)
@@ -38,8 +38,7 @@ class SegmentSection:
         ui.copyVolumesButton.connect("clicked()", self.onCopy)
         ui.segmentProgressBar.visible = False
         context.say(ui.segmentMessageLabel, "")
-        ui.volumesTable.horizontalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
-        ui.volumesTable.verticalHeader().visible = False
+        tidy(ui.volumesTable)
 
     # --- what is chosen
 
@@ -129,6 +128,7 @@ class SegmentSection:
         with self.context.attempt(self.ui.segmentMessageLabel):
             self.ready()
             settings = self.context.settings
+            self.clear_views()
             self.work = Segmenting(slicer.mrmlScene, self.volumes(), settings.model, settings.segment_device, slicer_launcher)
             self.context.wake()
         self.update()
@@ -191,7 +191,7 @@ class SegmentSection:
             for c, text in enumerate(row):
                 item = text_item(text)
                 if c:
-                    item.setTextAlignment(qt.Qt.AlignRight)
+                    item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
                 table.setItem(r, c, item)
 
     def onCopy(self) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import qt
 import slicer
 
 from Learn2SynthLib.labels import LabelTable, load_table
 from Learn2SynthLib.learned import LearnedRange, interval, learned_ranges
 from Learn2SynthLib.run import Run
 
-from ..charts import chart_key, chart_titles
+from ..charts import chart_titles, range_title
 from ..progress import Progress
 from ..translation import tr as _
 from ..watching import Watch
-from .context import Context, fill, selected_rows, text_item
+from .context import Context, fill, selected_rows, text_item, tidy
 
 
 class WatchSection:
@@ -29,10 +28,7 @@ class WatchSection:
         ui.newestButton.connect("clicked()", self.onNewest)
         ui.chartComboBox.connect("currentIndexChanged(int)", self.onChart)
         ui.learnedTable.connect("itemSelectionChanged()", self.onRange)
-        header = ui.learnedTable.horizontalHeader()
-        header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
-        header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
-        ui.learnedTable.verticalHeader().visible = False
+        tidy(ui.learnedTable, 0)
         self._update()
 
     def restore(self) -> None:
@@ -40,7 +36,7 @@ class WatchSection:
 
     def open(self, run: Run | None, progress: Progress, show: bool) -> None:
         """Another run, which `progress` gathers. show: put its previews into the views at once."""
-        self._leave()
+        self.hide()
         self.run, self.progress, self._ranges = run, progress, []
         self.ui.learnedTable.rowCount = 0
         self.ui.showPreviewsCheckBox.enabled = run is not None
@@ -59,6 +55,10 @@ class WatchSection:
             fill(combo, titles, self.context.settings.chart)
             self.onChart()
         self._show_ranges()
+
+    def hide(self) -> None:
+        """Brings the user's own views back."""
+        self.ui.showPreviewsCheckBox.checked = False
 
     # --- the views
 
@@ -154,6 +154,6 @@ class WatchSection:
     def onRange(self) -> None:
         rows = selected_rows(self.ui.learnedTable)
         if rows:
-            index = self.ui.chartComboBox.findData(chart_key(self._ranges[rows[0]]))
+            index = self.ui.chartComboBox.findText(range_title(self._ranges[rows[0]]))
             if index >= 0:
                 self.ui.chartComboBox.currentIndex = index

@@ -1,0 +1,452 @@
+"""The panel in the test host: a user's clicks, real processes, a real MRML scene."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import qt
+import slicer
+import slicer.util
+from Learn2SynthPanel.self_test import add_head
+
+from Learn2SynthLib.__main__ import main
+from Learn2SynthLib.files import write_json
+from Learn2SynthLib.labels import load_table
+from Learn2SynthLib.run import Run
+
+MODULE = Path(__file__).resolve().parents[2] / "Learn2Synth" / "Learn2Synth.py"
+TINY = "network.features=[3,4] grid.shape=[16,16] batch_size=2 learn2synth.start=0 learn2synth.duration=1"
+SECONDS = 120.0  # that a worker may take on a busy computer
+MS = 200.0  # that the panel may be deaf on a busy computer, while it trains; it takes a few
+
+
+class Panel:
+    """The opened module, and what its user does with it."""
+
+    def __init__(self, host: Any) -> None:
+        self.host = host
+        self.widget = host.open_module(MODULE)
+        self.ui = self.widget.ui
+
+    def wait(self, condition: Any, what: str = "") -> Any:
+        return self.host.wait(condition, SECONDS, what)
+
+    def idle(self) -> None:
+        """Nothing runs any more."""
+        self.wait(lambda: not self.widget.timer.active, "idle")
+
+    def click(self, button: Any) -> None:
+        """Opens the sections that the button is in, and presses it."""
+        within = button.parent()
+        while within is not None:
+            if within.inherits("ctkCollapsibleButton"):
+                within.collapsed = False
+            within = within.parent()
+        self.host.click(button)
+
+    def tick(self, *nodes: Any) -> None:
+        for node in nodes:
+            self.ui.segmentVolumesComboBox.setCheckState(node, qt.Qt.Checked)
+
+    def choose(self, combo: Any, value: str) -> None:
+        index = combo.findData(value)
+        assert index >= 0, f"{combo.name} does not offer {value}"
+        combo.currentIndex = index
+
+    def use_model(self, path: Path) -> None:
+        self.host.dialogs.answer(str(path))
+        self.click(self.ui.importModelButton)
+
+    def use_loaded_head(self) -> tuple[Any, Any]:
+        """Training data that are loaded in Slicer: an annotated scan, whose labels are the label map too."""
+        image, labels = add_head(slicer.mrmlScene)
+        self.ui.scanVolumeComboBox.setCurrentNode(image)
+        self.ui.scanLabelsComboBox.setCurrentNode(labels)
+        self.click(self.ui.addScanNodesButton)
+        self.ui.labelNodeComboBox.setCurrentNode(labels)
+        self.click(self.ui.addLabelNodeButton)
+        return image, labels
+
+    def set_training(self, folder: Path, steps: int, more: str = "") -> None:
+        self.choose(self.ui.targetComboBox, "brain-coarse")
+        self.ui.runPathLineEdit.currentPath = str(folder)
+        self.ui.stepsSpinBox.value = steps
+        self.ui.settingsLineEdit.text = f"{TINY} {more}"
+
+    @property
+    def phase(self) -> str:
+        return self.widget.run.progress.phase
+
+    @property
+    def segmentations(self) -> list[Any]:
+        return slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+
+
+@pytest.fixture
+def panel(host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Panel]:
+    """The module, just opened, by a user whose own folder is empty."""
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    panel = Panel(host)
+    panel.idle()
+    yield panel
+    host.close_module()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that was trained for two steps on a made-up head."""
+    folder = tmp_path_factory.mktemp("Modell für alle")
+    image, labels = write_head(folder)
+    chosen = ["--target", "brain-coarse", "--steps", "2", "--device", "cpu", "--set", *TINY.split()]
+    assert main(["train", str(folder / "run"), "--real", image, labels, *chosen]) == 0
+    return Run(folder / "run").model_path.rename(folder / "klein & fein.l2s")
+
+
+def write_head(folder: Path) -> tuple[str, str]:
+    import nibabel
+
+    rng = np.random.default_rng(0)
+    labels = rng.choice((2, 41, 3, 42, 4, 43, 10, 49), (7, 7, 7)).repeat(4, 0).repeat(4, 1).repeat(4, 2).astype(np.int16)
+    paths = str(folder / "kopf_T1w.nii.gz"), str(folder / "kopf_dseg.nii.gz")
+    for path, voxels in zip(paths, (labels.astype(np.float32), labels)):
+        nibabel.save(nibabel.Nifti1Image(voxels, np.diag([2, 2, 2, 1.0])), path)
+    return paths
+
+
+# --- opening
+
+
+def test_the_panel_opens_at_once_and_says_what_is_missing(host: Any) -> None:
+    host.longest_block_ms = 0
+    panel = Panel(host)
+    assert host.longest_block_ms < 1000
+    for button in (panel.ui.segmentButton, panel.ui.startButton, panel.ui.checkButton, panel.ui.applyButton, panel.ui.resumeButton):
+        assert not button.enabled and button.toolTip
+    panel.idle()
+    assert "torch" in panel.ui.environmentLabel.text and panel.ui.segmentDeviceComboBox.findData("cpu") > 0
+    panel.click(panel.ui.copyReportButton)
+    assert "numpy" in qt.QApplication.clipboard().text()
+
+
+def test_a_missing_torch_is_told_and_installed_only_after_asking(host: Any, model: Path) -> None:
+    host.packaging.missing = {"torch"}
+    panel = Panel(host)
+    assert "torch" in panel.ui.environmentLabel.text and not panel.widget.timer.active
+    image, _ = add_head(slicer.mrmlScene)
+    panel.tick(image)
+    panel.use_model(model)
+    host.dialogs.answer(qt.QMessageBox.Cancel)
+    panel.click(panel.ui.segmentButton)
+    assert "not installed" in panel.ui.segmentMessageLabel.text and panel.segmentations == []
+    panel.click(panel.ui.segmentButton)
+    assert [requirement.split(">")[0] for requirement in host.packaging.installed] == ["torch"]
+    panel.wait(lambda: panel.segmentations, "a segmentation")
+    panel.idle()
+
+
+# --- segmenting
+
+
+def test_two_volumes_are_segmented_beside_themselves(panel: Panel, model: Path) -> None:
+    scene, hierarchy = slicer.mrmlScene, slicer.mrmlScene.GetSubjectHierarchyNode()
+    first, second = add_head(scene)[0], add_head(scene)[0]
+    turned = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    second.SetAndObserveTransformNodeID(turned.GetID())
+    study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "Study")
+    hierarchy.SetItemParent(hierarchy.GetItemByDataNode(second), study)
+    panel.tick(first, second)
+    panel.use_model(model)
+    assert "structures" in panel.ui.modelSummaryLabel.text
+    panel.click(panel.ui.segmentButton)
+    assert not panel.ui.segmentButton.enabled and panel.ui.cancelSegmentButton.enabled
+    panel.idle()
+    results = panel.segmentations
+    assert len(results) == 2 and panel.ui.segmentMessageLabel.text.startswith("Done")
+    assert results[1].GetParentTransformNode() is turned
+    assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(results[1])) == study
+    assert panel.ui.resultComboBox.currentNode() is results[1]
+    table = panel.ui.volumesTable
+    assert (table.columnCount, panel.ui.resultsWidget.visible or not panel.ui.resultsWidget.isHidden()) == (3, True)
+    assert results[0].GetSegmentation().GetNthSegment(0).GetName() in {table.item(row, 0).text() for row in range(table.rowCount)}
+    panel.click(panel.ui.copyVolumesButton)
+    assert qt.QApplication.clipboard().text().count("\n") == table.rowCount
+    panel.click(panel.ui.show3DButton)
+    assert results[1].GetSegmentation().ContainsRepresentation("Closed surface")
+
+
+def test_a_cancelled_segmentation_leaves_nothing(panel: Panel, model: Path) -> None:
+    panel.tick(add_head(slicer.mrmlScene)[0])
+    panel.use_model(model)
+    panel.click(panel.ui.segmentButton)
+    panel.wait(lambda: panel.widget.segment.work.state == "running", "a worker")
+    children = psutil.Process().children(recursive=True)
+    assert children
+    panel.click(panel.ui.cancelSegmentButton)
+    panel.idle()
+    assert panel.segmentations == [] and panel.ui.segmentButton.enabled and "Cancelled" in panel.ui.segmentMessageLabel.text
+    panel.wait(lambda: not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children), "the end of all processes")
+
+
+@pytest.mark.parametrize("close", [False, True])
+def test_a_volume_or_scene_that_goes_meanwhile_harms_nothing(panel: Panel, model: Path, close: bool) -> None:
+    image, _ = add_head(slicer.mrmlScene)
+    panel.tick(image)
+    panel.use_model(model)
+    panel.click(panel.ui.segmentButton)
+    panel.wait(lambda: panel.widget.segment.work.state == "running", "a worker")
+    if close:
+        slicer.mrmlScene.Clear(0)
+    else:
+        slicer.mrmlScene.RemoveNode(image)
+    panel.idle()
+    assert panel.segmentations == [] and panel.widget.segment.work is None
+
+
+def test_a_file_that_is_no_model_is_refused_beside_the_button(panel: Panel, tmp_path: Path) -> None:
+    (tmp_path / "kein Modell.l2s").write_text("nothing")
+    panel.use_model(tmp_path / "kein Modell.l2s")
+    assert "not a model bundle" in panel.ui.segmentMessageLabel.text and not panel.ui.segmentButton.enabled
+
+
+# --- training
+
+
+def test_a_training_is_started_watched_stopped_resumed_and_applied(panel: Panel, tmp_path: Path) -> None:
+    ui, folder = panel.ui, tmp_path / "mein Training ä"
+    image, _ = panel.use_loaded_head()
+    panel.set_training(folder, 300, "preview_every=5 validate_every=10 checkpoint_every=10")
+    panel.host.longest_block_ms = 0
+    panel.click(ui.startButton)
+    assert not ui.startButton.enabled and ui.stopButton.enabled
+    watch = panel.wait(lambda: panel.widget.watch.watch, "previews")
+    panel.wait(lambda: len(watch.history.steps) > 2 and ui.chartComboBox.count > 3, "three previews and curves")
+    assert slicer.app.layoutManager().layout == slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpPlotView
+    assert "time left" in ui.headlineLabel.text and ui.learnedTable.rowCount > 3
+    panel.click(ui.stopButton)
+    panel.wait(lambda: panel.phase == "stopped", "the stop")
+    panel.wait(lambda: ui.resumeButton.enabled, "Resume")
+    assert Run(folder).model_path.is_file() and panel.host.longest_block_ms < MS
+
+    ui.historySlider.value = 0
+    assert watch.history.step == 0 and ui.newestButton.enabled
+    panel.choose(ui.chartComboBox, "losses")
+    panel.click(ui.resumeButton)
+    panel.wait(lambda: panel.phase == "training", "a resumed training")
+    panel.wait(lambda: panel.widget.run.progress.step > 30, "more steps")
+    assert watch.history.step == 0  # the user looks at an old preview
+    panel.click(ui.stopButton)
+    panel.wait(lambda: panel.phase == "stopped", "the stop")
+    panel.idle()
+
+    assert "Dice" in ui.cardBrowser.toPlainText()
+    panel.click(ui.applyButton)
+    panel.idle()
+    assert [node.GetName() for node in panel.segmentations] == [f"{image.GetName()} {folder.name}"]
+    assert not ui.showPreviewsCheckBox.checked
+    panel.host.dialogs.answer(str(tmp_path / "gespeichert"))
+    panel.click(ui.saveModelButton)
+    assert (tmp_path / "gespeichert.l2s").read_bytes() == Run(folder).model_path.read_bytes()
+
+
+def test_a_training_goes_on_when_slicer_closes_and_is_found_again(panel: Panel, host: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    panel.use_loaded_head()
+    panel.set_training(folder, 100_000)
+    panel.ui.keepTrainingCheckBox.checked = True
+    panel.click(panel.ui.startButton)
+    panel.wait(lambda: panel.phase == "training", "a training")
+    slicer.app.aboutToQuit.emit()
+    host.close_module()
+    assert Run(folder).in_use() and not Run(folder).stop_requested()
+
+    again = Panel(host)
+    host.dialogs.answer(str(folder))
+    again.click(again.ui.openRunButton)
+    again.wait(lambda: again.phase == "training" and again.ui.stopButton.enabled, "the training of before")
+    assert not again.ui.startButton.enabled and "under way" in again.ui.startButton.toolTip
+    again.click(again.ui.stopButton)
+    again.wait(lambda: again.phase == "stopped", "the stop")
+    again.idle()
+
+
+def test_a_training_that_was_not_to_be_kept_stops_with_slicer(panel: Panel, host: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    panel.use_loaded_head()
+    panel.set_training(folder, 100_000)
+    panel.click(panel.ui.startButton)
+    panel.wait(lambda: panel.phase == "training", "a training")
+    slicer.app.aboutToQuit.emit()
+    host.close_module()
+    host.wait(lambda: not Run(folder).in_use(), SECONDS, "its end")
+    assert Run(folder).status() == "stopped" and Run(folder).model_path.is_file()
+
+
+def test_a_training_survives_the_scene_it_was_started_in(panel: Panel, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    panel.use_loaded_head()
+    panel.set_training(folder, 100_000, "preview_every=5")
+    panel.click(panel.ui.startButton)
+    panel.wait(lambda: panel.widget.watch.watch and panel.widget.watch.watch.history.steps, "a preview")
+    slicer.mrmlScene.Clear(0)
+    assert panel.widget.watch.watch is None and panel.ui.runPathLineEdit.currentPath == str(folder)
+    panel.ui.showPreviewsCheckBox.checked = True
+    panel.wait(lambda: panel.widget.watch.watch.history.steps, "previews in the new scene")
+    slicer.mrmlScene.RemoveNode(panel.widget.watch.watch.history.nodes["learned"])
+    panel.wait(lambda: "deleted" in panel.ui.watchMessageLabel.text, "a word about the deleted preview")
+    panel.click(panel.ui.stopButton)
+    panel.wait(lambda: panel.phase == "stopped", "the stop")
+    panel.idle()
+
+
+def test_a_training_that_is_killed_says_so_and_can_be_resumed(panel: Panel, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    panel.use_loaded_head()
+    panel.set_training(folder, 100_000, "checkpoint_every=1")
+    panel.click(panel.ui.startButton)
+    panel.wait(lambda: panel.widget.run.progress.checkpoint, "a checkpoint")
+    os.kill(json.loads(Run(folder).lock_path.read_text())["pid"], signal.SIGKILL)
+    panel.wait(lambda: panel.phase == "failed", "its end")
+    panel.idle()
+    assert "Resume" in panel.ui.trainMessageLabel.text and panel.ui.resumeButton.enabled
+    panel.click(panel.ui.resumeButton)
+    panel.wait(lambda: panel.phase == "training", "a resumed training")
+    panel.click(panel.ui.stopButton)
+    panel.wait(lambda: panel.phase == "stopped", "the stop")
+    panel.idle()
+
+
+def test_what_the_training_refuses_is_said_beside_the_button(panel: Panel, tmp_path: Path) -> None:
+    panel.use_loaded_head()
+    panel.set_training(tmp_path / "run", 2, "optimiser.lr=fast")
+    panel.click(panel.ui.startButton)
+    assert "optimiser" in panel.ui.trainMessageLabel.text and "fast" in panel.ui.trainMessageLabel.text
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "letter.txt").write_text("dear")
+    panel.ui.runPathLineEdit.currentPath = str(tmp_path / "other")
+    assert not panel.ui.startButton.enabled and "something else" in panel.ui.startButton.toolTip
+    panel.host.dialogs.answer(str(tmp_path / "other"))
+    panel.click(panel.ui.openRunButton)
+    assert "holds no training" in panel.ui.trainMessageLabel.text
+
+
+# --- the check
+
+
+def test_labels_that_the_table_does_not_know_are_given_a_meaning(panel: Panel, tmp_path: Path) -> None:
+    _, labels = panel.use_loaded_head()
+    values = slicer.util.arrayFromVolume(labels)
+    values[values == 10] = 7777
+    labels.Modified()
+    panel.choose(panel.ui.targetComboBox, "brain-coarse")
+    panel.click(panel.ui.checkButton)
+    panel.idle()
+    ui = panel.ui
+    assert "cannot be used" in ui.checkMessageLabel.text and not ui.startButton.enabled
+    assert not ui.mappingCollapsibleButton.collapsed and ui.mappingTable.item(0, 0).text() == "7777"
+    ui.checkTable.selectRow(0)
+    assert "7777" in ui.checkMessageLabel.text
+    thalamus = next(label.value for label in load_table("brain-coarse").foreground if 10 in label.freesurfer)
+    for group in ("labels", "scans"):
+        panel.choose(ui.mappingGroupComboBox, group)
+        combo = ui.mappingTable.cellWidget(0, 2)
+        combo.currentIndex = combo.findData(thalamus)
+    panel.click(ui.checkButton)
+    panel.idle()
+    assert "All 2 subjects can be used" in ui.checkMessageLabel.text and ui.startButton.enabled
+    panel.set_training(tmp_path / "run", 2)
+    panel.click(ui.startButton)
+    panel.wait(lambda: panel.phase == "finished", "the end")
+    panel.idle()
+    assert load_table(Run(tmp_path / "run").cohort()["subjects"][0]["table"])[7777].freesurfer
+
+
+def test_files_and_folders_are_chosen_and_removed(panel: Panel, tmp_path: Path) -> None:
+    image, labels = write_head(tmp_path)
+    ui, dialogs = panel.ui, panel.host.dialogs
+    dialogs.answer([labels])
+    panel.click(ui.addLabelFilesButton)
+    dialogs.answer([image], [labels])
+    panel.click(ui.addScanFilesButton)
+    dialogs.answer(str(tmp_path))
+    panel.click(ui.addScanFolderButton)
+    table = load_table("freesurfer").to_json() | {"name": "my own"}
+    write_json(tmp_path / "meine Tabelle.json", table)
+    dialogs.answer([str(tmp_path / "meine Tabelle.json")])
+    panel.choose(ui.labelsTableComboBox, "file...")
+    assert ui.labelsTableComboBox.currentText == "meine Tabelle"
+    assert (ui.labelMapsList.count, ui.scansTable.rowCount) == (1, 2)
+    ui.scansTable.cellWidget(1, 2).currentIndex = 1
+    assert panel.widget.context.settings.scans[1].use == "measure"
+    ui.scansTable.selectRow(1)
+    panel.click(ui.removeScanButton)
+    ui.labelMapsList.item(0).setSelected(True)
+    panel.click(ui.removeLabelButton)
+    assert (ui.labelMapsList.count, ui.scansTable.rowCount) == (0, 1)
+    dialogs.answer([str(tmp_path / "nirgends.json")])
+    panel.choose(ui.labelsTableComboBox, "file...")
+    assert "nirgends" in ui.checkMessageLabel.text and ui.labelsTableComboBox.currentText == "meine Tabelle"
+
+
+# --- the scene
+
+
+def test_a_scene_that_is_saved_and_opened_again_restores_the_panel(panel: Panel, model: Path, tmp_path: Path) -> None:
+    image, _ = panel.use_loaded_head()
+    panel.tick(image)
+    panel.use_model(model)
+    panel.choose(panel.ui.strategyComboBox, "randomised")
+    panel.set_training(tmp_path / "run", 77)
+    slicer.util.saveScene(str(tmp_path / "Szene.mrb"), {})
+    slicer.mrmlScene.Clear(0)
+    assert panel.ui.scansTable.rowCount == 0 and panel.widget.segment.volumes() == []
+    slicer.util.loadScene(str(tmp_path / "Szene.mrb"), {})
+    ui = panel.ui
+    panel.wait(lambda: [node.GetName() for node in panel.widget.segment.volumes()] == ["Head"], "the ticked volume")
+    assert (ui.scansTable.rowCount, ui.labelMapsList.count, ui.stepsSpinBox.value) == (1, 1, 77)
+    assert (ui.strategyComboBox.currentData, ui.modelComboBox.currentData) == ("randomised", str(model))
+    assert ui.segmentButton.enabled
+
+
+def test_a_node_that_is_removed_leaves_the_lists(panel: Panel) -> None:
+    _, labels = panel.use_loaded_head()
+    slicer.mrmlScene.RemoveNode(labels)
+    assert (panel.ui.scansTable.rowCount, panel.ui.labelMapsList.count) == (0, 0)
+
+
+def test_the_self_test_of_the_module_passes(host: Any) -> None:
+    panel = Panel(host)
+    panel.idle()
+    import sys
+
+    sys.modules[type(panel.widget).__module__].Learn2SynthTest().runTest()
+
+
+# --- real scans
+
+
+def test_a_real_scan_is_segmented_on_its_own_grid(panel: Panel, data_folder: Path, tmp_path: Path) -> None:
+    people, ui = data_folder / "malf_t1_manual" / "train", panel.ui
+    panel.host.dialogs.answer([str(people / "sub-1000_T1w.nii.gz")], [str(people / "sub-1000_dseg.nii.gz")])
+    panel.click(ui.addScanFilesButton)
+    panel.choose(ui.scansTableComboBox, "neuromorphometrics")
+    panel.set_training(tmp_path / "run", 2)
+    panel.click(ui.startButton)
+    panel.wait(lambda: panel.phase == "finished", "the end")
+    panel.idle()
+    image = slicer.util.loadVolume(str(people / "sub-1001_T1w.nii.gz"), {})
+    panel.wait(lambda: panel.widget.segment.volumes() == [image], "the tick at the only volume")
+    panel.click(ui.applyButton)
+    panel.idle()
+    (result,) = panel.segmentations
+    segments = result.GetSegmentation()
+    assert segments.GetNumberOfSegments() > 0
+    voxels = slicer.util.arrayFromSegmentBinaryLabelmap(result, segments.GetNthSegmentID(0), image)
+    assert voxels.shape == slicer.util.arrayFromVolume(image).shape and voxels.any()
