@@ -18,10 +18,11 @@ HERE = Path(__file__).resolve().parent
 # Installed, the library lies beside this file; in a checkout it lies one folder up.
 sys.path[:0] = [str(folder) for folder in (HERE, HERE.parent) if str(folder) not in sys.path]
 
-from Learn2SynthLib.resources import resource  # noqa: E402
 from Learn2SynthPanel import sample_data  # noqa: E402
 from Learn2SynthPanel.self_test import SelfTest  # noqa: E402
 from Learn2SynthPanel.settings import Settings  # noqa: E402
+
+from Learn2SynthLib.resources import resource  # noqa: E402
 
 TICK_MS = 200  # between two looks at what runs in the background
 

@@ -7,6 +7,7 @@ whether the worker is to outlive it. So the worker watches a file that holds the
 from __future__ import annotations
 
 import _thread
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ def owned(path: str | Path | None) -> Iterator[None]:
     if path is None:
         yield
         return
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a program that was started in the background of a shell hands on that it is ignored
     done = threading.Event()
     watch = threading.Thread(target=_watch, args=(Path(path), done), daemon=True)
     watch.start()

@@ -11,6 +11,7 @@ from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.labels import Label, LabelTable, load_table
 
 NOT_USED = 0  # becomes background in the target
+UNDECIDED = -1
 _EDITED = " edited"
 
 
@@ -18,7 +19,8 @@ _EDITED = " edited"
 class Row:
     """One value found in label maps.
 
-    target: value of its structure in the target table, NOT_USED for none. known: the source table has it. files: how many label maps have it.
+    target: value of its structure in the target table, NOT_USED for none, UNDECIDED while nobody has said what a value that the source
+    table does not know means. known: the source table has it. files: how many label maps have it.
     """
 
     value: int
@@ -31,7 +33,8 @@ class Row:
 class LabelMapping:
     """Every value found in label maps and the structure of the target that it counts as.
 
-    It starts as the source table says; values that this table does not know start as NOT_USED.
+    It starts as the source table says; values that this table does not know start as UNDECIDED, and a training refuses them: where there are
+    many, the source table is the wrong one.
     """
 
     def __init__(self, source: LabelTable, target: LabelTable, found: Mapping[int, int], names: Mapping[int, str] | None = None) -> None:
@@ -57,14 +60,14 @@ class LabelMapping:
         return [label for label in self.target.foreground if label.value in reached]
 
     @property
-    def unknown(self) -> list[int]:
-        """Values that the source table does not know; a training refuses them as long as it is given that table."""
-        return [row.value for row in self.rows if not row.known]
+    def undecided(self) -> list[int]:
+        """Values that nobody knows the meaning of yet."""
+        return [row.value for row in self.rows if row.target == UNDECIDED]
 
     @property
     def changed(self) -> bool:
         """The source table does not say what the rows say: `table()` has to be used in its place."""
-        return bool(self._edits or self.unknown)
+        return bool(self._edits)
 
     def assign(self, value: int, target_value: int) -> None:
         """Count `value` as that structure of the target, or as NOT_USED. Raises InputError on a value or structure that is not there."""
@@ -78,12 +81,12 @@ class LabelMapping:
             self._edits[value] = target_value
 
     def table(self) -> LabelTable:
-        """The source table with the edits in it, and with the values that it did not know; `mapping_to(target)` gives what the rows say.
+        """The source table with the edits in it; `mapping_to(target)` gives what the rows say, and does not know what is undecided.
 
         A value that was assigned gets the FreeSurfer ids, tissue class and colour of its structure; one that is not used keeps
         its own tissue class. Raises InputError for a structure that no edited table can reach, because it has no FreeSurfer id.
         """
-        found = {row.value: self._record(row) for row in self.rows}
+        found = {row.value: self._record(row) for row in self.rows if row.target != UNDECIDED}
         records = {label.value: asdict(label) for label in self.source.labels} | found
         name = self.source.name.removesuffix(_EDITED) + _EDITED
         return LabelTable.from_json({"name": name, "source": self.source.source, "labels": list(records.values())}, "label mapping")
@@ -109,7 +112,7 @@ class LabelMapping:
         return self.source[value].name if value in self._usual else self._names.get(value, f"label {value}")
 
     def _structure(self, value: int) -> int:
-        return self._edits.get(value, self._usual.get(value, NOT_USED))
+        return self._edits.get(value, self._usual.get(value, UNDECIDED))
 
     def _record(self, row: Row) -> dict[str, Any]:
         """The row as an entry of a label table; what an entry leaves out follows from its name and ids."""

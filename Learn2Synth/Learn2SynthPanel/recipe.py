@@ -14,8 +14,8 @@ from Learn2SynthLib.labels import load_table
 from Learn2SynthLib.run import Run
 
 from .label_mapping import LabelMapping
-from .scene_export import write_volume
-from .scene_labels import FIRST_NEW_VALUE, segment_names, values_for, write_labels
+from .scene.export import write_volume
+from .scene.labels import FIRST_NEW_VALUE, segment_names, values_for, write_labels
 from .settings import LEARN, Scan, Settings, Source
 from .translation import tr as _
 

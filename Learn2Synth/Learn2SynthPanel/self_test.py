@@ -14,12 +14,12 @@ import slicer.util
 
 from Learn2SynthLib.run import Run
 
-from . import dependencies
+from .jobs import dependencies
+from .jobs.segmenting import Segmenting
+from .jobs.training import Training
+from .jobs.worker import slicer_launcher
 from .recipe import Recipe
-from .segmenting import Segmenting
 from .settings import Scan, Settings, Source
-from .training import Training
-from .worker import slicer_launcher
 
 _IDS = (2, 41, 3, 42, 4, 43, 10, 49)  # FreeSurfer's, of brain structures
 _SIZE = 28

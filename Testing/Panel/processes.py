@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from Learn2SynthPanel import worker
-from Learn2SynthPanel.worker import Launcher
+from Learn2SynthPanel.jobs import worker
+from Learn2SynthPanel.jobs.worker import Launcher
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SECONDS = 60.0  # that anything may take on a busy computer

@@ -8,7 +8,8 @@ import types
 from typing import Any
 
 import pytest
-from Learn2SynthPanel import dependencies
+from Learn2SynthPanel.jobs import dependencies
+from packaging.requirements import Requirement
 
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.resources import resource
@@ -22,20 +23,20 @@ class Packaging(types.ModuleType):
         self.missing, self.declines, self.fails = set(missing), False, False
         self.calls: list[Any] = []
 
-    def load_requirements(self, path: str) -> list[str]:
+    def load_requirements(self, path: str) -> list[Requirement]:
         with open(path, encoding="utf-8") as file:
-            return [line.strip() for line in file if line.strip() and not line.startswith("#")]
+            return [Requirement(line.strip()) for line in file if line.strip() and not line.startswith("#")]
 
-    def pip_check(self, requirement: str) -> bool:
-        return requirement.split(">=")[0] not in self.missing
+    def pip_check(self, requirement: Requirement) -> bool:
+        return requirement.name not in self.missing
 
-    def pip_ensure(self, requirements: list[str], requester: str) -> None:
+    def pip_ensure(self, requirements: list[Requirement], requester: str) -> None:
         self.calls.append((requirements, requester))
         if self.declines:
             raise RuntimeError("User declined")
         if self.fails:
             raise subprocess.CalledProcessError(7, "pip")
-        self.missing -= {requirement.split(">=")[0] for requirement in requirements}
+        self.missing -= {requirement.name for requirement in requirements}
 
     def install_torch(self, askConfirmation: bool, torchVersionRequirement: str) -> object:
         self.calls.append((askConfirmation, torchVersionRequirement))
@@ -67,7 +68,7 @@ def test_nothing_is_missing_and_nothing_is_imported_to_know_it(packaging: Packag
 
 
 def test_what_slicer_brings_itself_is_never_replaced() -> None:
-    assert OTHERS and not {"numpy", "scipy", "simpleitk", "torch"} & {requirement.split(">=")[0].lower() for requirement in OTHERS}
+    assert OTHERS and not {"numpy", "scipy", "simpleitk", "torch"} & {requirement.name.lower() for requirement in OTHERS}
 
 
 def test_torch_comes_first_and_through_its_extension(packaging: Packaging) -> None:

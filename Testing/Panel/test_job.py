@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from Learn2SynthPanel.job import Job
+from Learn2SynthPanel.jobs.job import Job
 
 from Learn2SynthLib.errors import InputError
 from Testing.Panel.processes import all_gone, end_all, fake_library, launcher, lives, python, started, wait_until

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from Learn2SynthPanel.label_mapping import NOT_USED, LabelMapping, Row
+from Learn2SynthPanel.label_mapping import NOT_USED, UNDECIDED, LabelMapping, Row
 
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.files import write_json
@@ -37,8 +37,8 @@ def done_by_table(edited: LabelMapping, table: LabelTable) -> dict[int, int]:
 
 def test_rows_say_what_was_found_unknown_values_first_and_no_background() -> None:
     assert mapping(names={10000: "left lesion"}).rows == [
-        Row(777, "label 777", NOT_USED, False, 1),
-        Row(10000, "left lesion", NOT_USED, False, 0),
+        Row(777, "label 777", UNDECIDED, False, 1),
+        Row(10000, "left lesion", UNDECIDED, False, 0),
         Row(17, "Left-Hippocampus", HIPPOCAMPUS, True, 3),
         Row(24, "CSF", NOT_USED, True, 2),
         Row(53, "Right-Hippocampus", HIPPOCAMPUS, True, 3),
@@ -59,12 +59,18 @@ def test_a_name_of_the_table_is_not_overruled() -> None:
 
 def test_the_table_is_used_by_name_as_long_as_it_knows_all_and_nothing_is_edited() -> None:
     known = LabelMapping(FREESURFER, BRAIN, {0: 1, 17: 1})
-    assert not known.changed and known.unknown == []
+    assert not known.changed and known.undecided == []
     known.assign(17, AMYGDALA)
     assert known.changed
     known.assign(17, HIPPOCAMPUS)
     assert not known.changed
-    assert mapping().changed and mapping().unknown == [777]
+
+
+def test_an_unknown_value_is_not_in_the_table_before_somebody_has_said_what_it_means() -> None:
+    edited = mapping()
+    assert edited.undecided == [777] and not edited.changed and 777 not in edited.table().values
+    edited.assign(777, NOT_USED)
+    assert edited.undecided == [] and edited.changed and edited.table()[777].freesurfer == ()
 
 
 def test_choices_are_the_structures_of_the_target() -> None:
@@ -113,7 +119,7 @@ def test_what_was_not_edited_stays_as_it_was() -> None:
     edited = mapping()
     edited.assign(17, AMYGDALA)
     table = edited.table()
-    assert {label.value for label in table.labels} == {*FREESURFER.values, 777}
+    assert {label.value for label in table.labels} == set(FREESURFER.values)
     assert [label for label in FREESURFER.labels if table[label.value] != label] == [FREESURFER[17]]
 
 
@@ -128,6 +134,7 @@ def test_an_assigned_value_looks_like_its_structure() -> None:
 def test_an_unused_value_keeps_its_tissue() -> None:
     edited = mapping(names={10000: "lesion"})
     edited.assign(17, NOT_USED)
+    edited.assign(10000, NOT_USED)
     table = edited.table()
     assert table[17].generation == "hippocampus" and table[17].freesurfer == () and table[17].side == "left"
     assert table[24] == FREESURFER[24]  # fluid was not used before either
@@ -197,4 +204,4 @@ def test_an_edit_to_a_structure_that_the_table_has_lost_is_dropped() -> None:
     edited.assign(53, THALAMUS)
     smaller = LabelTable("brain", tuple(label for label in BRAIN.labels if label.value != AMYGDALA))
     again = LabelMapping.from_json(edited.to_json(), FREESURFER, smaller)
-    assert said_by_rows(again) == {777: NOT_USED, 17: HIPPOCAMPUS, 24: NOT_USED, 53: THALAMUS}
+    assert said_by_rows(again) == {777: UNDECIDED, 17: HIPPOCAMPUS, 24: NOT_USED, 53: THALAMUS}

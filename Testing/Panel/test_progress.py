@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from Learn2SynthPanel.charts import chart_titles, make_chart, moving_mean
-from Learn2SynthPanel.headline import duration, headline, stalled
-from Learn2SynthPanel.progress import Progress
+from Learn2SynthPanel.watching.charts import chart_titles, make_chart, moving_mean
+from Learn2SynthPanel.watching.headline import duration, headline, stalled
+from Learn2SynthPanel.watching.progress import Progress
 
 PRIOR = {
     "noise.low": 0.0,

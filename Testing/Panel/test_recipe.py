@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer.util
+from Learn2SynthPanel.label_mapping import NOT_USED, UNDECIDED
 from Learn2SynthPanel.recipe import LABELS, SCANS, Recipe, found_labels, lacking, refused_folder
 from Learn2SynthPanel.settings import MEASURE, Scan, Settings, Source
 
@@ -142,7 +143,7 @@ def test_edited_labels_become_a_table_that_the_library_reads(tmp_path: Path) -> 
     settings.mappings[LABELS] = {"found": {"17": 2, "777": 1}, "names": {}, "edits": {}, "source": "freesurfer", "target": "brain"}
     recipe = recipe_of(settings, None, tmp_path)
     mapping = recipe.mapping(LABELS)
-    assert mapping.unknown == [777]
+    assert mapping.undecided == [777]
     mapping.assign(777, 6)
     mapping.assign(17, 0)
     settings.mappings[LABELS] = json.loads(json.dumps(mapping.to_json()))
@@ -158,9 +159,10 @@ def test_segments_that_no_table_knows_get_numbers_of_their_own(scene: Any, tmp_p
     settings = Settings(scans=[Scan(Source(node=image.GetID()), Source(node=node.GetID()))])
     recipe = recipe_of(settings, scene, tmp_path)
     rows = {row.name: row for row in recipe.mapping(SCANS).rows}
-    assert set(rows) == {"Läsion", "other"} and not any(row.known or row.target for row in rows.values())
+    assert set(rows) == {"Läsion", "other"} and all(row.target == UNDECIDED for row in rows.values())
     mapping = recipe.mapping(SCANS)
     mapping.assign(rows["other"].value, 6)
+    mapping.assign(rows["Läsion"].value, NOT_USED)
     settings.mappings[SCANS] = mapping.to_json()
     options = parsed(recipe)
     counts = load_table(options.real_ids).mapping_to(BRAIN)

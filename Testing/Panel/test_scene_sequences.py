@@ -9,7 +9,7 @@ import pytest
 import slicer
 import slicer.util
 from Learn2SynthPanel import scene as bridge
-from Learn2SynthPanel.terminology import terminology
+from Learn2SynthPanel.scene.terminology import terminology
 
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.volume.files import read_image

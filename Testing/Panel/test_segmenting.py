@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from Learn2SynthPanel.jobs.segmenting import Segmenting
+from Learn2SynthPanel.jobs.training import Training
 from Learn2SynthPanel.recipe import Recipe
 from Learn2SynthPanel.scene import segment_names
-from Learn2SynthPanel.scene_import import VOLUMES_TABLE
-from Learn2SynthPanel.segmenting import Segmenting
+from Learn2SynthPanel.scene.results import VOLUMES_TABLE
 from Learn2SynthPanel.self_test import add_head
 from Learn2SynthPanel.settings import Scan, Settings, Source
-from Learn2SynthPanel.training import Training
 
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.labels import load_table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import slicer
-from Learn2SynthPanel.terminology import terminology
+from Learn2SynthPanel.scene.terminology import terminology
 
 from Learn2SynthLib.labels import Label, load_table
 

@@ -13,7 +13,7 @@ import nibabel
 import numpy as np
 import psutil
 import pytest
-from Learn2SynthPanel.training import Training
+from Learn2SynthPanel.jobs.training import Training
 
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.model import Model
@@ -330,8 +330,8 @@ def test_a_killed_training_is_resumed_from_its_checkpoint_and_ended_in_the_middl
 SLICER = """
 import sys, time
 from Learn2SynthLib.run import Run
-from Learn2SynthPanel.training import Training
-from Learn2SynthPanel.worker import Launcher
+from Learn2SynthPanel.jobs.training import Training
+from Learn2SynthPanel.jobs.worker import Launcher
 training = Training(Run(sys.argv[1]), lambda: Launcher(sys.argv[2]))
 training.start(sys.argv[4:], keep=sys.argv[3] == "keep")
 time.sleep(600)

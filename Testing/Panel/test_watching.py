@@ -15,13 +15,13 @@ import slicer
 import slicer.util
 import torch
 import vtk
-from Learn2SynthPanel.charts import Chart, Series
-from Learn2SynthPanel.history import PreviewHistory
-from Learn2SynthPanel.loading import LoadedPreview, PreviewLoader
 from Learn2SynthPanel.nifti import Volume
-from Learn2SynthPanel.plots import Plot
-from Learn2SynthPanel.progress import Preview, Progress
-from Learn2SynthPanel.watching import Watch
+from Learn2SynthPanel.watching.charts import Chart, Series
+from Learn2SynthPanel.watching.history import PreviewHistory
+from Learn2SynthPanel.watching.loading import LoadedPreview, PreviewLoader
+from Learn2SynthPanel.watching.plots import Plot
+from Learn2SynthPanel.watching.progress import Preview, Progress
+from Learn2SynthPanel.watching.watch import Watch
 
 from Learn2SynthLib.labels import load_table
 from Learn2SynthLib.volume.files import write_image, write_label_map

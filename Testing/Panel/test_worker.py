@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from Learn2SynthPanel.worker import Launcher, Worker, slicer_launcher
+from Learn2SynthPanel.jobs.worker import Launcher, Worker, slicer_launcher
 
 from Learn2SynthLib.errors import InputError
 from Testing.Panel.processes import all_gone, end_all, fake_library, launcher, lives, python, started, wait_until

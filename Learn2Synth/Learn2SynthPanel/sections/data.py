@@ -8,15 +8,16 @@ from typing import Any
 import qt
 import slicer
 
+from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.labels import load_table
 from Learn2SynthLib.resources import names
 
-from ..job import Event, Job
-from ..label_mapping import NOT_USED, LabelMapping
+from ..jobs.job import Event, Job
+from ..jobs.worker import slicer_launcher
+from ..label_mapping import NOT_USED, UNDECIDED, LabelMapping
 from ..recipe import LABELS, SCANS, Recipe, found_labels, lacking
 from ..settings import LEARN, MEASURE, Scan, Source
 from ..translation import tr as _
-from ..worker import slicer_launcher
 from .context import Context, fill, selected_rows, show_progress, text_item, tidy
 
 _VOLUME_FILES = "*.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.mgz *.mgh"
@@ -53,7 +54,7 @@ class DataSection:
         ui.mappingGroupComboBox.connect("currentIndexChanged(int)", self.onGroup)
         ui.checkTable.connect("itemSelectionChanged()", self.onSubject)
         tidy(ui.scansTable, 0, 1)
-        tidy(ui.checkTable, 0)
+        tidy(ui.checkTable, 3)
         tidy(ui.mappingTable, 1)
         ui.checkProgressBar.visible = False
         context.say(ui.checkMessageLabel, "")
@@ -206,16 +207,24 @@ class DataSection:
     # --- the check
 
     def onCheck(self) -> None:
+        self.subjects, self.verdict = [], None
         with self.context.attempt(self.ui.checkMessageLabel):
             self.ready()
-            self.job = Job(slicer_launcher)
-            recipe = Recipe(self.context.settings, slicer.mrmlScene, self.job.folder / "inputs")
-            self.job.start(["train", str(self.job.folder / "run"), *recipe.arguments(), "--check", "--json"])
-            self.context.say(self.ui.checkMessageLabel, " ".join([*recipe.notes, _("Reading the files ...")]))
-            self.subjects, self.verdict = [], None
-            show_progress(self.ui.checkProgressBar, None)
-            self.context.wake()
+            self._start()
         self.update()
+
+    def _start(self) -> None:
+        job = Job(slicer_launcher)
+        recipe = Recipe(self.context.settings, slicer.mrmlScene, job.folder / "inputs")
+        try:
+            job.start(["train", str(job.folder / "run"), *recipe.arguments(), "--check", "--json"])
+        except InputError:
+            job.close()
+            raise
+        self.job = job
+        self.context.say(self.ui.checkMessageLabel, " ".join([*recipe.notes, _("Reading the files ...")]))
+        show_progress(self.ui.checkProgressBar, None)
+        self.context.wake()
 
     def onCancelCheck(self) -> None:
         self._close()
@@ -255,26 +264,27 @@ class DataSection:
         self.verdict = code == 0
         self._show_subjects()
         self._show_mapping()
-        unknown = any(self._mapping(group).unknown for group in (LABELS, SCANS))
-        self.context.say(self.ui.checkMessageLabel, self._outcome(unknown) or last_words, wrong=code != 0)
-        self.ui.mappingCollapsibleButton.collapsed = self.verdict or not unknown
+        undecided = next((group for group in (LABELS, SCANS) if self._mapping(group).undecided), None)
+        self.context.say(self.ui.checkMessageLabel, self._outcome(undecided) or last_words, wrong=code != 0)
+        self.ui.mappingCollapsibleButton.collapsed = undecided is None
+        if undecided is not None:
+            self.ui.mappingGroupComboBox.currentIndex = self.ui.mappingGroupComboBox.findData(undecided)
         self.context.save()
         self.update()
         self.changed()
 
-    def _outcome(self, unknown: bool) -> str:
-        """What the check says of all subjects together; empty when it did not come so far."""
-        count, bad = len(self.subjects), sum(not subject["ok"] for subject in self.subjects)
+    def _outcome(self, undecided: str | None) -> str:
+        """What the check says of all subjects together, and why the first bad one is bad; empty when it did not come so far."""
+        count, bad = len(self.subjects), [subject for subject in self.subjects if not subject["ok"]]
         if self.verdict:
             return "\n".join([_("All {count} subjects can be used.").format(count=count), *self._cohort])
         if not bad:
             return ""
-        text = _("{bad} of {count} subjects cannot be used.").format(bad=bad, count=count)
-        if unknown:
-            told = _("Labels that the table does not know stand first under 'How labels count': say what they mean, or leave them unused, and check again.")
-        else:
-            told = _("Select them to read why; mend them, or take them off the list.")
-        return f"{text} {told}"
+        lines = [_("{bad} of {count} subjects cannot be used. Select them to read why.").format(bad=len(bad), count=count)]
+        lines.append(_("{name}: {reason}").format(name=bad[0]["name"], reason=_reasons(bad[0], "error")))
+        if undecided is not None:
+            lines.append(_("Choose another table for what the numbers mean, or say below how each label counts; then check again."))
+        return "\n".join(lines)
 
     def _close(self) -> None:
         if self.job is not None:
@@ -309,14 +319,14 @@ class DataSection:
         group = self.ui.mappingGroupComboBox.currentData or LABELS
         table = self.ui.mappingTable
         mapping = self._mapping(group)
-        entries = {NOT_USED: _("not used"), **{label.value: label.name for label in mapping.choices}}
+        usual = {NOT_USED: _("not used"), **{label.value: label.name for label in mapping.choices}}
         table.rowCount = len(mapping.rows)
         for row, entry in enumerate(mapping.rows):
             tip = "" if entry.known else _("The label table does not know this value.")
             table.setItem(row, 0, text_item(str(entry.value), tip))
             table.setItem(row, 1, text_item(entry.name, tip))
             combo = qt.QComboBox()
-            fill(combo, entries, entry.target)
+            fill(combo, usual if entry.known else {UNDECIDED: _("choose ..."), **usual}, entry.target)
             combo.connect("currentIndexChanged(int)", lambda _index, combo=combo, value=entry.value: self.onAssign(group, value, combo.currentData))
             table.setCellWidget(row, 2, combo)
 
@@ -361,5 +371,7 @@ def _verdict(subject: dict[str, Any]) -> str:
     return _("{count} warnings").format(count=warnings) if warnings else _("good")
 
 
-def _reasons(subject: dict[str, Any]) -> str:
-    return "\n".join(f"{finding['level']}: {finding['message']}" for finding in subject["findings"])
+def _reasons(subject: dict[str, Any], *levels: str) -> str:
+    """What was found, a line each; all levels where none is named."""
+    findings = [finding for finding in subject["findings"] if not levels or finding["level"] in levels]
+    return "\n".join(f"{finding['level']}: {finding['message']}" for finding in findings)

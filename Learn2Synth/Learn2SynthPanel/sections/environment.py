@@ -11,10 +11,10 @@ import slicer
 from Learn2SynthLib import __version__
 from Learn2SynthLib.errors import InputError
 
-from .. import dependencies
-from ..job import Job
+from ..jobs import dependencies
+from ..jobs.job import Job
+from ..jobs.worker import slicer_launcher
 from ..translation import tr as _
-from ..worker import slicer_launcher
 from .context import Context, fill
 
 _RECENT = 20  # messages in a report

@@ -15,12 +15,12 @@ from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.resources import names
 from Learn2SynthLib.run import Run
 
-from ..headline import headline
-from ..progress import Progress
+from ..jobs.training import Training
+from ..jobs.worker import slicer_launcher
 from ..recipe import Recipe, lacking, refused_folder
-from ..training import Training
 from ..translation import tr as _
-from ..worker import slicer_launcher
+from ..watching.headline import headline
+from ..watching.progress import Progress
 from .context import Context, fill, remember_model, show_progress
 
 _OWN = "file..."
@@ -67,9 +67,10 @@ class RunSection:
         live = self.training if self.training is not None and self.training.started_here and self.training.alive else None
         if live is not None:  # a training does not end with the scene that it was started in
             settings.run = str(live.run.folder)
-        fill(ui.strategyComboBox, {name: f"{name}: {facts.summary}" for name, facts in STRATEGIES.items()}, settings.strategy)
+        fill(ui.strategyComboBox, {name: name for name in STRATEGIES}, settings.strategy)
         learned = {"parametric": _("parameters of the synthesis"), "network": _("a network behind the synthesis"), "both": _("both")}
         fill(ui.enhancementComboBox, learned, settings.enhancement)
+        settings.strategy, settings.enhancement = ui.strategyComboBox.currentData, ui.enhancementComboBox.currentData
         self._offer_presets()
         ui.settingsLineEdit.text = settings.assignments
         ui.keepTrainingCheckBox.checked = settings.keep
@@ -173,9 +174,8 @@ class RunSection:
 
     def _make_room(self) -> None:
         """What was chosen is folded away: from now on one watches."""
-        ui = self.ui
-        for part in (ui.segmentCollapsibleButton, ui.labelMapsCollapsibleButton, ui.scansCollapsibleButton, ui.checkCollapsibleButton, ui.settingsCollapsibleButton):
-            part.collapsed = True
+        for name in ("segment", "labelMaps", "scans", "check", "settings"):
+            getattr(self.ui, f"{name}CollapsibleButton").collapsed = True
 
     def onResume(self) -> None:
         with self.context.attempt(self.ui.trainMessageLabel):
@@ -247,6 +247,7 @@ class RunSection:
         self.context.enable(ui.resumeButton, "" if ended else self._why_no_resume(alive))
         ui.stopButton.enabled = alive
         ui.stopButton.text = _("Stop now") if alive and self._stopping else _("Stop")
+        self.context.say(ui.strategyLabel, STRATEGIES[settings.strategy].summary)
         ui.enhancementComboBox.enabled = settings.strategy == "learn2synth"
 
     def _why_no_resume(self, alive: bool) -> str:

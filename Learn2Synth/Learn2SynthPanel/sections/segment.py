@@ -10,12 +10,12 @@ import slicer
 from Learn2SynthLib.errors import InputError
 
 from .. import models
+from ..jobs.segmenting import Segmenting
+from ..jobs.worker import slicer_launcher
 from ..nodes import is_preview
-from ..scene_import import VOLUMES_TABLE
-from ..segmenting import Segmenting
+from ..scene.results import VOLUMES_TABLE
 from ..settings import Source
 from ..translation import tr as _
-from ..worker import slicer_launcher
 from .context import Context, fill, known_models, remember_model, show_progress, text_item, tidy
 
 _SHOWN = "vtkMRMLScalarVolumeNode"

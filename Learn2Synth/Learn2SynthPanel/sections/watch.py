@@ -8,10 +8,10 @@ from Learn2SynthLib.labels import LabelTable, load_table
 from Learn2SynthLib.learned import LearnedRange, interval, learned_ranges
 from Learn2SynthLib.run import Run
 
-from ..charts import chart_titles, range_title
-from ..progress import Progress
 from ..translation import tr as _
-from ..watching import Watch
+from ..watching.charts import chart_titles, range_title
+from ..watching.progress import Progress
+from ..watching.watch import Watch
 from .context import Context, fill, selected_rows, text_item, tidy
 
 
@@ -53,7 +53,7 @@ class WatchSection:
         combo = self.ui.chartComboBox
         if [combo.itemData(n) for n in range(combo.count)] != list(titles):
             fill(combo, titles, self.context.settings.chart)
-            self.onChart()
+            self._draw()
         self._show_ranges()
 
     def hide(self) -> None:
@@ -68,7 +68,7 @@ class WatchSection:
             return
         with self.context.attempt(self.ui.watchMessageLabel):
             self.watch = Watch(slicer.mrmlScene, self.run.folder, self._table(self.run))
-            self.watch.choose_chart(self.context.settings.chart)
+            self._draw()
             self.watch.lay_out(slicer.app.layoutManager())
             self.context.wake()
 
@@ -128,10 +128,15 @@ class WatchSection:
 
     # --- curves and figures
 
-    def onChart(self, _index: int = 0) -> None:
-        self.context.settings.chart = self.ui.chartComboBox.currentData or ""
+    def onChart(self, _index: int) -> None:
+        self.context.settings.chart = self.ui.chartComboBox.currentData
+        self.context.save()
+        self._draw()
+
+    def _draw(self) -> None:
+        """The chart that is chosen; until the user chooses, the first there is."""
         if self.watch is not None:
-            self.watch.choose_chart(self.context.settings.chart)
+            self.watch.choose_chart(self.ui.chartComboBox.currentData or "")
             self.watch.tick(self.progress)
 
     def _show_ranges(self) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 from Learn2SynthLib.errors import InputError
 
-from .translation import tr as _
+from ..translation import tr as _
 
 LIBRARY = next(folder for folder in Path(__file__).resolve().parents if (folder / "Learn2SynthLib").is_dir())
 _LAST_BYTES = 8192  # of a log, enough for the last lines

@@ -16,8 +16,8 @@ from vtk.util.numpy_support import vtk_to_numpy
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.labels import LabelTable
 
-from .scene_export import ijk_to_ras, own_to_file, own_to_world, voxels_of, write_nrrd
-from .translation import tr as _
+from ..translation import tr as _
+from .export import ijk_to_ras, own_to_file, own_to_world, voxels_of, write_nrrd
 
 FIRST_NEW_VALUE = 10000  # beyond the values of the usual tables
 _BINARY = "Binary labelmap"

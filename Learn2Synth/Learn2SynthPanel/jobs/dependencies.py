@@ -8,7 +8,7 @@ from typing import Any
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.resources import resource
 
-from .translation import tr as _
+from ..translation import tr as _
 
 TORCH = "torch>=2.2"
 REQUESTER = "Learn2Synth"
@@ -17,16 +17,17 @@ REQUESTER = "Learn2Synth"
 def missing() -> list[str]:
     """Requirements that Slicer's Python does not fulfil, torch first. Raises InputError when Slicer is too old to tell."""
     packaging = _packaging()
-    return [requirement for requirement in _requirements(packaging) if not packaging.pip_check(requirement)]
+    return [str(requirement) for requirement in _requirements(packaging) if not packaging.pip_check(requirement)]
 
 
 def install() -> None:
     """Asks the user, then installs what is missing. Raises InputError when the user declines or the installation fails."""
     packaging = _packaging()
     try:
-        if not packaging.pip_check(TORCH):
+        torch, *others = _requirements(packaging)
+        if not packaging.pip_check(torch):
             _install_torch()
-        packaging.pip_ensure(_requirements(packaging)[1:], requester=REQUESTER)
+        packaging.pip_ensure(others, requester=REQUESTER)
     except subprocess.CalledProcessError as error:
         found = _("could not be installed (pip ended with code {code}; its messages are in the Python console)").format(code=error.returncode)
         raise InputError(_("packages"), found, remedy=_("check the network connection, proxy and free disk space, then try again")) from error
@@ -44,8 +45,11 @@ def _packaging() -> Any:
     return slicer.packaging
 
 
-def _requirements(packaging: Any) -> list[str]:
-    return [TORCH, *map(str, packaging.load_requirements(str(resource("requirements.txt"))))]
+def _requirements(packaging: Any) -> list[Any]:
+    """As objects: the oldest `slicer.packaging` takes no text."""
+    from packaging.requirements import Requirement  # Slicer's own module stands on it
+
+    return [Requirement(TORCH), *packaging.load_requirements(str(resource("requirements.txt")))]
 
 
 def _install_torch() -> None:

@@ -17,7 +17,7 @@ import vtk
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.files import written_aside
 
-from .translation import tr as _
+from ..translation import tr as _
 
 _NRRD_TYPES = {"float32": "float", "float64": "double"}  # integers are called as numpy calls them
 _STRAIGHT = 1e-4  # cosine between two axes of a grid that counts as no shear: a hundredth of a millimetre or so over a head

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..translation import tr as _
 from .progress import Progress
-from .translation import tr as _
 
 _QUIET = {"new": 300.0, "checking": 300.0, "loading": 900.0, "training": 120.0}  # seconds without a word that are nothing unusual
 _REPORTS_MISSED = 20

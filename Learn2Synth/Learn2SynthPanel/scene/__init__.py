@@ -1,9 +1,9 @@
 """The scene bridge: nodes <-> files and label tables. Without Qt; it takes the scene from its arguments and keeps none."""
 
-from .scene_export import write_volume
-from .scene_import import add_segmentation, unique_name, write_volumes_table
-from .scene_labels import label_names, segment_names, values_for, write_labels
-from .scene_sequences import add_segmentation_sequence, write_sequence
+from .export import write_volume
+from .labels import label_names, segment_names, values_for, write_labels
+from .results import add_segmentation, unique_name, write_volumes_table
+from .sequences import add_segmentation_sequence, write_sequence
 
 __all__ = [
     "add_segmentation",

@@ -10,9 +10,9 @@ import slicer
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.labels import LabelTable
 
-from .scene_export import write_under
-from .scene_import import segmentation_from, show_beside, unique_name
-from .translation import tr as _
+from ..translation import tr as _
+from .export import write_under
+from .results import segmentation_from, show_beside, unique_name
 
 
 def browser_of(sequence: slicer.vtkMRMLSequenceNode) -> slicer.vtkMRMLSequenceBrowserNode | None:

@@ -10,7 +10,7 @@ from typing import Any
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.run import Run
 
-from .translation import tr as _
+from ..translation import tr as _
 from .worker import Launcher, Worker
 
 Event = dict[str, Any]

@@ -10,9 +10,9 @@ import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
+from ..nodes import add_node, is_there, remove_nodes
+from ..translation import tr as _
 from .charts import Chart, Series
-from .nodes import add_node, is_there, remove_nodes
-from .translation import tr as _
 
 _SHOWS = "plots"
 _PLOT = slicer.vtkMRMLPlotSeriesNode

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import slicer
 
-from .nifti import Volume
-from .nodes import is_there
+from ..nifti import Volume
+from ..nodes import is_there
 
 _CONTENT = {"Red": ("prior", "labels"), "Green": ("learned", "labels"), "Yellow": ("real", "prediction")}  # Green lies below Red
 _ALONE = 1  # Slicer links the views of a group: before and after scroll together, the real scan, of another head, by itself

@@ -11,11 +11,11 @@ from typing import Any
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.model import Model
 
-from . import models
+from .. import models
+from ..nodes import is_there
+from ..scene import add_segmentation, add_segmentation_sequence, write_sequence, write_volume, write_volumes_table
+from ..translation import tr as _
 from .job import Event, Job
-from .nodes import is_there
-from .scene import add_segmentation, add_segmentation_sequence, write_sequence, write_volume, write_volumes_table
-from .translation import tr as _
 from .worker import Launcher
 
 

@@ -15,10 +15,10 @@ from vtk.util.numpy_support import numpy_to_vtk
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.labels import LabelTable
 
-from .nifti import read_volume
-from .scene_export import ijk_to_ras, voxels_of
+from ..nifti import read_volume
+from ..translation import tr as _
+from .export import ijk_to_ras, voxels_of
 from .terminology import terminology
-from .translation import tr as _
 
 VOLUMES_TABLE = "Learn2Synth volumes"
 _FILL_OPACITY = 0.5  # the image shows through

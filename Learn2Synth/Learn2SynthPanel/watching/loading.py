@@ -9,7 +9,7 @@ from pathlib import Path
 
 from Learn2SynthLib.errors import InputError
 
-from .nifti import Volume, decode_volume
+from ..nifti import Volume, decode_volume
 from .progress import Preview
 
 _AHEAD = 2  # previews read and not taken yet

@@ -9,12 +9,12 @@ from typing import Any
 
 from Learn2SynthLib.labels import LabelTable
 
+from ..translation import tr as _
 from .charts import make_chart
 from .history import MOST_PREVIEWS, PreviewHistory
 from .loading import PreviewLoader
 from .plots import Plot
 from .progress import Preview, Progress
-from .translation import tr as _
 from .views import SliceViews
 
 _BUDGET = 0.02  # seconds of one tick after which the rest waits for the next

@@ -14,10 +14,10 @@ from vtk.util.numpy_support import numpy_to_vtk
 
 from Learn2SynthLib.labels import LabelTable
 
+from ..nifti import Volume
+from ..nodes import add_node, is_there, mark, remove_nodes
+from ..translation import tr as _
 from .loading import LoadedPreview
-from .nifti import Volume
-from .nodes import add_node, is_there, mark, remove_nodes
-from .translation import tr as _
 
 MOST_PREVIEWS = 60
 MOST_BYTES = 2**30
