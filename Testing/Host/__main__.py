@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
+import slicer.util
+
+from Testing.Host.start import start
+
 REPOSITORY = Path(__file__).resolve().parents[2]
-MODULE = REPOSITORY / "Learn2Synth" / "Learn2Synth.py"
 
 
 def main() -> int:
@@ -16,20 +18,12 @@ def main() -> int:
     parser.add_argument("volumes", nargs="*", metavar="VOLUME", help="files to load, as Slicer would (NIfTI, NRRD, ...)")
     parser.add_argument("--screen", action="store_true", help="open a window and stay; else everything is drawn off screen")
     parser.add_argument("--screenshot", metavar="FILE", help="write a PNG of the window")
-    parser.add_argument("--module", default=MODULE, help="file of another module")
     arguments = parser.parse_args()
-    if not arguments.screen:
-        os.environ["QT_QPA_PLATFORM"] = "offscreen"
-
-    from Testing.Host.start import start
-
-    host = start(real_dialogs=arguments.screen)
+    host = start(arguments.screen)
     host.window.show()
-    host.open_module(arguments.module)
-    import slicer
-
+    host.open_module(REPOSITORY / "Learn2Synth" / "Learn2Synth.py")
     for path in arguments.volumes:
-        slicer.util.loadVolume(path, {})
+        slicer.util.loadVolume(path)
     slicer.app.layoutManager().resetSliceViews()
     slicer.app.layoutManager().resetThreeDViews()
     if arguments.screenshot:

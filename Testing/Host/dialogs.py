@@ -4,98 +4,59 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from Testing.Host import qt_names
+from Testing.Host.qt_names import qt
 
-qt = qt_names.qt_module()
 FILE_DIALOGS = {"getOpenFileName": "", "getOpenFileNames": [], "getSaveFileName": "", "getExistingDirectory": ""}  # and what a cancelled one returns
-INPUT_DIALOGS = ("getText", "getItem", "getInt", "getDouble")
 
 
-@dataclass(frozen=True)
-class Shown:
-    """One dialog: what kind, what it said, what it was answered with."""
+class Shown(NamedTuple):
+    """One dialog: which of Qt's, and what it said."""
 
     kind: str
-    text: str
-    title: str = ""
-    detail: str = ""
-    answer: Any = None
+    title: str
+    text: str = ""
 
 
-@dataclass
 class Dialogs:
-    """`shown` in their order. `answers` are used up one a dialog; a dialog without one is accepted (message) or cancelled (file, input).
+    """`shown`, in their order. Answers are used up one a dialog: a button, a path, a list of paths; without one, messages are accepted, files cancelled."""
 
-    Message boxes take a button as answer, file dialogs a path or a list of paths, input dialogs a value.
-    """
-
-    shown: list[Shown] = field(default_factory=list)
-    answers: deque[Any] = field(default_factory=deque)
-
-    @property
-    def texts(self) -> list[str]:
-        return [dialog.text for dialog in self.shown]
+    def __init__(self) -> None:
+        self.shown: list[Shown] = []
+        self._answers: deque[Any] = deque()
 
     def answer(self, *answers: Any) -> None:
         """Queue answers for the next dialogs."""
-        self.answers.extend(answers)
+        self._answers.extend(answers)
 
     def clear(self) -> None:
         self.shown.clear()
-        self.answers.clear()
+        self._answers.clear()
 
     def install(self) -> None:
         """From now on no dialog of this process waits for a user."""
-        for kind in (qt.QMessageBox, qt.QDialog, qt.QMenu):
-            kind.exec = kind.exec_ = lambda dialog, *_: self._on_exec(dialog)
+        qt.QDialog.exec_ = lambda dialog: self._note(Shown("dialog", dialog.windowTitle), 0)
+        qt.QMessageBox.exec_ = lambda box: self._note(Shown("message", box.windowTitle.strip(), box.text), _accepting(box))
         for name, cancelled in FILE_DIALOGS.items():
-            setattr(qt.QFileDialog, name, self._static(name, cancelled))
-        for name in INPUT_DIALOGS:
-            setattr(qt.QInputDialog, name, self._static(name, None))
-        for name in ("information", "question", "warning", "critical"):
-            setattr(qt.QMessageBox, name, self._static_message(name))
-        qt.QDesktopServices.openUrl = staticmethod(lambda url: bool(self._note("openUrl", url.toString(), answer=True)))
+            setattr(qt.QFileDialog, name, self._file_dialog(name, cancelled))
 
-    def _on_exec(self, dialog: Any) -> Any:
-        if isinstance(dialog, qt.QMessageBox):
-            answer = self._next(_accepting(dialog))
-            self._note("message", dialog.text, dialog.windowTitle, dialog.detailedText, answer)
-            return answer
-        title = getattr(dialog, "windowTitle", "")
-        return self._note(type(dialog).__name__, title, title, answer=self._next(0 if isinstance(dialog, qt.QDialog) else None))
+    def _file_dialog(self, name: str, cancelled: Any) -> staticmethod:
+        return staticmethod(lambda _parent, title, *_options: self._note(Shown(name, title), cancelled))
 
-    def _static(self, name: str, cancelled: Any) -> staticmethod:
-        def ask(_parent: Any = None, title: str = "", *arguments: Any, **_options: Any) -> Any:
-            return self._note(name, str(title), str(title), " ".join(map(str, arguments)), self._next(cancelled))
-
-        return staticmethod(ask)
-
-    def _static_message(self, name: str) -> staticmethod:
-        def ask(_parent: Any, title: str, text: str, buttons: Any = None, default: Any = None) -> Any:
-            return self._note(name, text, title, answer=self._next(qt.QMessageBox.Yes if name == "question" else qt.QMessageBox.Ok))
-
-        return staticmethod(ask)
-
-    def _next(self, default: Any) -> Any:
-        return self.answers.popleft() if self.answers else default
-
-    def _note(self, kind: str, text: str, title: str = "", detail: str = "", answer: Any = None) -> Any:
-        self.shown.append(Shown(kind, text, title.strip(), detail, answer))
-        return answer
+    def _note(self, shown: Shown, unanswered: Any) -> Any:
+        self.shown.append(shown)
+        return self._answers.popleft() if self._answers else unanswered
 
 
 def _accepting(box: Any) -> Any:
     """The button that agrees, of those that the box has."""
-    wanted = (qt.QMessageBox.Ok, qt.QMessageBox.Yes, qt.QMessageBox.Retry)
-    return next((button for button in wanted if box.standardButtons & button), qt.QMessageBox.Close)
+    return next(button for button in (qt.QMessageBox.Ok, qt.QMessageBox.Yes, qt.QMessageBox.Close) if box.standardButtons & button)
 
 
 def real_file_dialogs() -> None:
-    """For a person at a screen: PySide6's file dialogs, which answer with the chosen filter too, answer with the path alone."""
-    for name in ("getOpenFileName", "getOpenFileNames", "getSaveFileName"):
+    """For a person at a screen: PySide6's file dialogs answer with the chosen filter too, PythonQt's with the path alone."""
+    for name in FILE_DIALOGS.keys() - {"getExistingDirectory"}:
         setattr(qt.QFileDialog, name, _path_alone(getattr(qt.QFileDialog, name)))
 
 

@@ -9,58 +9,42 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import slicer
-import slicer.util
+import vtk
 
-from Testing.Host import qt_names
-from Testing.Host.application import ScriptedModule, qSlicerApplication
-from Testing.Host.dialogs import Dialogs
+from Testing.Host.application import qSlicerApplication
+from Testing.Host.dialogs import Dialogs, real_file_dialogs
+from Testing.Host.layout import FOUR_UP
+from Testing.Host.qt_names import qt
+from Testing.Host.scripted_module import ScriptedModule
 from Testing.Host.window import qSlicerMainWindow
 
-qt = qt_names.qt_module()
 HARMLESS = ("This plugin does not support",)  # of the platform without a screen
 TICK_MS = 5
 
 
-class Watchdog:
-    """How long the GUI thread goes without coming round to a timer, while the host waits or clicks."""
-
-    def __init__(self) -> None:
-        self.longest_ms = 0.0
-        self._last = time.perf_counter()
-        self._timer = qt.QTimer()
-        self._timer.setTimerType(qt.Qt.PreciseTimer)
-        self._timer.setInterval(TICK_MS)
-        self._timer.timeout.connect(self.tick)
-        self._timer.start()
-
-    def tick(self) -> None:
-        self.longest_ms = max(self.longest_ms, (time.perf_counter() - self._last) * 1000 - TICK_MS)
-        self.forgive()
-
-    def forgive(self) -> None:
-        """The test itself took the time since the last tick."""
-        self._last = time.perf_counter()
-
-
 class Host:
-    """`errors` are exceptions of slots and warnings of Qt, `dialogs` what was shown and what will be answered.
+    """`errors` are exceptions of slots and warnings of Qt and VTK, `dialogs` what was shown and what will be answered.
 
-    real_dialogs: for a person at a screen.
+    `longest_block_ms` is the longest time that the GUI was deaf while the host waited or clicked; set it to 0 to measure from now on.
+    screen: a person is there to answer dialogs.
     """
 
-    def __init__(self, real_dialogs: bool = False) -> None:
+    def __init__(self, screen: bool = False) -> None:
         self.app = qSlicerApplication()
         self.window = qSlicerMainWindow(self.app.layoutManager())
         self.errors: list[str] = []
-        self.dialogs = Dialogs()
-        self.watchdog = Watchdog()
-        self.packaging = slicer.packaging
+        self.dialogs, self.packaging = Dialogs(), slicer.packaging
         self.module: ScriptedModule | None = None
-        if not real_dialogs:
-            self.dialogs.install()
-        qt.qInstallMessageHandler(self._on_qt_message)
-        sys.excepthook = self._on_exception
+        (real_file_dialogs if screen else self.dialogs.install)()
+        self._collect_errors()
+        self.longest_block_ms = 0.0
+        self._last_tick = time.perf_counter()
+        self._timer = qt.QTimer()
+        self._timer.setTimerType(qt.Qt.PreciseTimer)
+        self._timer.timeout.connect(self._tick)
+        self._timer.start(TICK_MS)
 
     @property
     def scene(self) -> slicer.vtkMRMLScene:
@@ -68,84 +52,74 @@ class Host:
 
     # --- the module
 
-    def open_module(self, path: str | Path) -> Any:
+    def open_module(self, path: Path) -> Any:
         """Load a module from its file, show it in the panel and enter it. Returns its ...Widget object."""
         self.close_module()
-        self.module = ScriptedModule(Path(path).resolve())
+        module = ScriptedModule(path)
         self.app.startupCompleted.emit()
-        representation = self.module.widgetRepresentation()
-        self.window.show_module(self.module, representation)
-        widget = representation.self()
-        if hasattr(widget, "enter"):
-            widget.enter()
+        self.window.show_module(module.title, module.show())
+        self.module, widget = module, module.widgetRepresentation().self()
+        widget.enter()
         return widget
 
     def close_module(self) -> None:
         """Leave the module, clean it up and forget it."""
-        if self.module is None:
-            return
-        widget = self.module.widgetRepresentation().self()
-        if hasattr(widget, "exit"):
-            widget.exit()
-        self.module.unload()
-        self.module = None
-        self.app.sendPostedEvents(None, qt.QEvent.DeferredDelete.value)
+        if self.module is not None:
+            self.module.widgetRepresentation().self().exit()
+            self.module.unload()
+            self.module = None
+            self._delete()
 
     def reset(self) -> None:
         """A new scene, settings as at the first start, and nothing remembered."""
         self.close_module()
         self.window.hide()
         self.scene.Clear(0)
-        self.app.layoutManager().reset()
+        self.app.layoutManager().setLayout(FOUR_UP)
         self.app.userSettings().clear()
-        self.app.setTestingEnabled(False)
-        self.packaging.reset()
+        self.packaging.__init__()
         self.dialogs.clear()
         self.errors.clear()
-        self.watchdog.longest_ms = 0.0
+        self.longest_block_ms = 0.0
 
     # --- what a user does
 
     def click(self, button: Any) -> None:
         """Press a button that a user could press."""
-        assert button.enabled, f"button {button.name!r} is disabled"
-        assert not button.isHidden(), f"button {button.name!r} is hidden"
-        self.watchdog.forgive()
+        assert button.enabled and not button.isHidden(), f"button {button.name!r} is disabled or hidden"
+        self._last_tick = time.perf_counter()
         button.click()
-        self.watchdog.tick()
+        self._tick()
 
-    def wait(self, condition: Callable[[], Any], seconds: float = 10.0, what: str = "") -> Any:
+    def wait(self, condition: Callable[[], Any], seconds: float = 10.0, what: str = "condition") -> Any:
         """Let events happen until the condition holds; returns its value. AssertionError when it does not in time, or at the first error of a slot."""
-        deadline = time.monotonic() + seconds
-        known = len(self.errors)
-        self.watchdog.forgive()
+        deadline, known = time.monotonic() + seconds, len(self.errors)
+        self._last_tick = time.perf_counter()
         while not (value := condition()):
-            assert time.monotonic() < deadline, f"{what or 'condition'} did not hold within {seconds:g} s"
+            assert time.monotonic() < deadline, f"{what} did not hold within {seconds:g} s"
             self.app.processEvents(qt.QEventLoop.WaitForMoreEvents)
-            self.watchdog.tick()
+            self._tick()
+            self._delete()
             assert len(self.errors) == known, self.errors[-1]
         return value
 
-    @property
-    def longest_block_ms(self) -> float:
-        """Longest time that the GUI was deaf while the host waited or clicked. Set it to 0 to measure from now on."""
-        return self.watchdog.longest_ms
+    def _tick(self) -> None:
+        """Since the last tick nothing of the user's was heard."""
+        now = time.perf_counter()
+        self.longest_block_ms = max(self.longest_block_ms, (now - self._last_tick) * 1000 - TICK_MS)
+        self._last_tick = now
 
-    @longest_block_ms.setter
-    def longest_block_ms(self, value: float) -> None:
-        self.watchdog.longest_ms = value
+    def _delete(self) -> None:
+        """What was left for the event loop to delete; processEvents leaves it to a loop that tests do not have."""
+        self.app.sendPostedEvents(None, qt.QEvent.DeferredDelete.value)
 
     # --- what a user sees
 
-    def render(self) -> None:
-        """Draw all views now."""
-        self.app.layoutManager().render()
-
-    def image_of(self, view: str) -> Any:
+    def image_of(self, view: str) -> np.ndarray:
         """Pixels (height, width, 3) of the slice view Red, Yellow or Green, of "3D" or of "plot", drawn now."""
-        manager = self.app.layoutManager()
-        widget = {"3D": manager.threeDWidget(0), "plot": manager.plotWidget(0)}.get(view) or manager.sliceWidget(view)
-        return qt_names.pixels_of(widget.render())
+        image = self.app.layoutManager().view(view).render()
+        rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
+        return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy()
 
     def screenshot(self, path: str | Path, width: int = 1440, height: int = 900) -> None:
         """The whole window as PNG."""
@@ -153,11 +127,20 @@ class Host:
         self.window.show()
         for _ in range(3):  # layouts settle, then views follow their sizes
             self.app.processEvents()
-        self.render()
+            self._delete()
+        for view in self.app.layoutManager().shown():
+            view.render()
         self.app.processEvents()
         self.window.grab().save(str(path))
 
     # --- what went wrong
+
+    def _collect_errors(self) -> None:
+        qt.qInstallMessageHandler(self._on_qt_message)
+        sys.excepthook = self._on_exception
+        self._vtk_output = vtk.vtkOutputWindow.GetInstance()
+        self._vtk_output.AddObserver(vtk.vtkCommand.ErrorEvent, self._on_vtk_message)
+        self._vtk_output.AddObserver(vtk.vtkCommand.WarningEvent, self._on_vtk_message)
 
     def _on_exception(self, kind: type[BaseException], error: BaseException, trace: Any) -> None:
         self.errors.append("".join(traceback.format_exception(kind, error, trace)))
@@ -167,3 +150,7 @@ class Host:
         if kind != qt.QtMsgType.QtDebugMsg and not message.startswith(HARMLESS):
             self.errors.append(f"Qt: {message}")
             print(f"Qt: {message}", file=sys.stderr)
+
+    @vtk.calldata_type(vtk.VTK_STRING)
+    def _on_vtk_message(self, _window: Any, _event: str, message: str) -> None:
+        self.errors.append(f"VTK: {message}")

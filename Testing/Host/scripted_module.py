@@ -1,17 +1,18 @@
-"""Doubles of `slicer.ScriptedLoadableModule`: the four base classes of a scripted module, as far as modules rely on them."""
+"""Scripted modules: doubles of the classes of `slicer.ScriptedLoadableModule`, as far as modules rely on them, and what loads a module from its file."""
 
 from __future__ import annotations
 
-import os
+import importlib.util
+import sys
 import unittest
+from pathlib import Path
 from typing import Any
 
 import slicer
 import slicer.util
 
-from Testing.Host import mrml_widgets, qt_names
-
-qt = qt_names.qt_module()
+from Testing.Host.qt_names import qt
+from Testing.Host.widgets import qMRMLWidget
 
 
 class ScriptedLoadableModule:
@@ -19,79 +20,86 @@ class ScriptedLoadableModule:
 
     def __init__(self, parent: Any) -> None:
         self.parent = parent
-        self.moduleName = type(self).__name__
-        parent.title, parent.helpText, parent.acknowledgementText = "", "", ""
-        parent.categories, parent.dependencies, parent.contributors = [], [], []
-
-    def resourcePath(self, filename: str) -> str:
-        return os.path.join(os.path.dirname(self.parent.path), "Resources", filename)
-
-    def getDefaultModuleDocumentationLink(self, docPage: str | None = None) -> str:
-        return ""
 
 
 class ScriptedLoadableModuleWidget:
     """`parent` is the widget that Slicer shows in its module panel, `layout` its layout."""
 
-    def __init__(self, parent: Any = None) -> None:
-        self.moduleName = type(self).__name__.removesuffix("Widget")
-        self.developerMode = False
-        self.parent = parent or mrml_widgets.qMRMLWidget()
-        if parent is None:
-            self.parent.setLayout(qt.QVBoxLayout())
-            self.parent.setMRMLScene(slicer.mrmlScene)
-        self.layout = self.parent.layout()
-        if parent is None:
-            self.setup()
-
-    def resourcePath(self, filename: str) -> str:
-        return os.path.join(os.path.dirname(slicer.util.modulePath(self.moduleName)), "Resources", filename)
+    def __init__(self, parent: Any) -> None:
+        self.parent, self.layout = parent, parent.layout()
 
     def setup(self) -> None:
         """Here Slicer adds its developers' section."""
 
-    def cleanup(self) -> None:
-        """Called before the widget goes."""
-
     def onReload(self) -> None:
-        slicer.util.reloadScriptedModule(self.moduleName)
+        slicer.util.reloadScriptedModule(type(self).__name__.removesuffix("Widget"))
 
 
 class ScriptedLoadableModuleLogic:
     """Keeps the parameter node, of which a scene has one."""
 
-    def __init__(self, parent: Any = None) -> None:
-        self.moduleName = type(self).__name__.removesuffix("Logic")
-        self.isSingletonParameterNode = True
-
     def getParameterNode(self) -> slicer.vtkMRMLScriptedModuleNode:
-        node = slicer.mrmlScene.GetSingletonNode(self.moduleName, "vtkMRMLScriptedModuleNode")
+        name = type(self).__name__.removesuffix("Logic")
+        node = slicer.mrmlScene.GetSingletonNode(name, "vtkMRMLScriptedModuleNode")
         if node is None:
-            return slicer.mrmlScene.AddNode(self.createParameterNode())
-        node.SetAttribute("ModuleName", self.moduleName)  # a closed scene leaves the node without it
-        return node
-
-    def createParameterNode(self) -> slicer.vtkMRMLScriptedModuleNode:
-        node = slicer.vtkMRMLScriptedModuleNode()
-        node.SetSingletonTag(self.moduleName)
-        node.SetModuleName(self.moduleName)
-        node.SetAttribute("ModuleName", self.moduleName)
-        node.SetName(slicer.mrmlScene.GenerateUniqueName(self.moduleName))
+            node = slicer.vtkMRMLScriptedModuleNode()
+            node.SetSingletonTag(name)
+            node.SetModuleName(name)
+            node.SetName(slicer.mrmlScene.GenerateUniqueName(name))
+            slicer.mrmlScene.AddNode(node)
+        node.SetAttribute("ModuleName", name)  # a closed scene leaves the node without it
         return node
 
 
 class ScriptedLoadableModuleTest(unittest.TestCase):
     """The module's self-test, run by its button or by Slicer's own tests."""
 
-    def __init__(self, methodName: str = "runTest") -> None:
-        super().__init__(methodName)
-        self.messageDelay = 0
-
-    def delayDisplay(self, message: str, requestedDelay: int | None = None, msec: int | None = None) -> None:
-        slicer.util.delayDisplay(message, 0)
-
-    def runTest(self) -> None:
-        raise NotImplementedError("a module's test says what it runs")
-
 
 CLASSES = (ScriptedLoadableModule, ScriptedLoadableModuleWidget, ScriptedLoadableModuleLogic, ScriptedLoadableModuleTest)
+
+
+class Representation(qMRMLWidget):
+    """The widget in the module panel that holds what a scripted module sets up."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+        qt.QVBoxLayout(self)
+        self.reload()
+
+    def reload(self) -> None:
+        """Set the module's widget up, with its present source."""
+        widget = getattr(sys.modules[self._name], f"{self._name}Widget")(self)
+        setattr(slicer.modules, f"{self._name}Widget", widget)
+        widget.setup()
+
+    def self(self) -> Any:
+        return getattr(slicer.modules, f"{self._name}Widget")
+
+
+class ScriptedModule:
+    """What `slicer.modules.<name>` is for a scripted module; the module's own class writes its title and more on it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.name = str(path), path.stem
+        spec: Any = importlib.util.spec_from_file_location(self.name, path)
+        module = sys.modules[self.name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        setattr(slicer.modules, self.name.lower(), self)
+        getattr(module, self.name)(self)
+
+    def show(self) -> Representation:
+        """Set the module's widget up."""
+        self._representation = Representation(self.name)
+        return self._representation
+
+    def widgetRepresentation(self) -> Representation:
+        return self._representation
+
+    def unload(self) -> None:
+        """Slicer calls `cleanup` before the widget goes."""
+        self._representation.self().cleanup()
+        self._representation.deleteLater()
+        delattr(slicer.modules, f"{self.name}Widget")
+        delattr(slicer.modules, self.name.lower())
+        del sys.modules[self.name]

@@ -92,8 +92,9 @@ class Panel:
 
 @pytest.fixture
 def panel(host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Panel]:
-    """The module, just opened, by a user whose own folder is empty."""
+    """The module, just opened, by a user whose own folder is empty. Workers take one core each: the tests need the other."""
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     panel = Panel(host)
     panel.idle()
     yield panel

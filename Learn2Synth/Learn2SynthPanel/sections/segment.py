@@ -19,6 +19,7 @@ from ..translation import tr as _
 from .context import Context, fill, known_models, remember_model, show_progress, text_item, tidy
 
 _SHOWN = "vtkMRMLScalarVolumeNode"
+_FITTING = 3  # columns that need no scrolling
 
 
 class SegmentSection:
@@ -38,7 +39,6 @@ class SegmentSection:
         ui.copyVolumesButton.connect("clicked()", self.onCopy)
         ui.segmentProgressBar.visible = False
         context.say(ui.segmentMessageLabel, "")
-        tidy(ui.volumesTable)
 
     # --- what is chosen
 
@@ -187,6 +187,7 @@ class SegmentSection:
         rows = _rows(node)
         table.rowCount, table.columnCount = len(rows[1:]), len(rows[0])
         table.setHorizontalHeaderLabels(rows[0])
+        tidy(table, *(range(1, len(rows[0])) if len(rows[0]) <= _FITTING else ()))
         for r, row in enumerate(rows[1:]):
             for c, text in enumerate(row):
                 item = text_item(text)
@@ -208,7 +209,7 @@ def _loaded_volumes() -> list[Any]:
 def _rows(node: Any) -> list[list[str]]:
     """Heading and rows of the table of volumes, as text; volumes in mm3 without decimals."""
     columns = [node.GetTable().GetColumn(c) for c in range(node.GetNumberOfColumns())] if node else []
-    heading = [_("Structure"), *(_("{name} (mm3)").format(name=column.GetName()) for column in columns[1:])]
+    heading = [_("Volumes in mm3"), *(column.GetName() for column in columns[1:])]
     count = columns[0].GetNumberOfValues() if columns else 0
     return [heading, *([columns[0].GetValue(r), *(_figure(column.GetValue(r)) for column in columns[1:])] for r in range(count))]
 

@@ -98,7 +98,7 @@ def _scores(key: str, title: str, y_title: str, series: Sequence[Series]) -> Cha
 
 def _curve(name: str, curve: Curve, index: int, width: float = 2.0) -> Series:
     """Colours first, then kinds of line, tell the index-th curve from the others; with markers, because one value makes no line."""
-    line = _LINES[index // len(_COLOURS) % len(_LINES)] if len(curve.steps) > 1 else "none"
+    line = _LINES[index // len(_COLOURS) % len(_LINES)]
     return Series(name, curve.steps, curve.values, _colour(index), line, width, markers=True)
 
 

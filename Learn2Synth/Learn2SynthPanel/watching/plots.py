@@ -77,7 +77,7 @@ class Plot:
 
 def _table_of(series: Sequence[Series]) -> Any:
     """Two columns for each series. The columns of a table are equally long, so shorter ones repeat their last point, which shows nothing."""
-    table, rows = vtk.vtkTable(), max((len(one.xs) for one in series), default=0)
+    table, rows = vtk.vtkTable(), max((2, *(len(one.xs) for one in series)))  # VTK complains of lines of one point
     for index, one in enumerate(series):
         for name, values in zip(_columns(index), (one.xs, one.ys)):
             column = numpy_to_vtk(np.pad(np.asarray(values, dtype=np.float64), (0, rows - len(values)), mode="edge"), deep=True)
