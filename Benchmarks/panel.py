@@ -1,10 +1,10 @@
 """How quick the Slicer panel is, in the test host, on real scans; and the pictures of it in Docs/.
 
-    python Benchmarks/panel.py RUN [--data DIR] [--output Benchmarks/results/panel.json] [--pictures Docs]
+    python Benchmarks/panel.py MODEL RUN [--data DIR] [--output Benchmarks/results/panel.json] [--pictures Docs]
 
-RUN: the folder of a finished training, to segment with and to look at; the pictures in Docs/ show one of
-`learn2synth train "learn2synth T1" --labels synthseg_label_maps --real SCAN_T1w.nii.gz SCAN_dseg.nii.gz --set preview_every=50 validate_every=100`.
-Data: LEARN2SYNTH_DATA or ../shared/data; all that is shown is under free licences.
+MODEL: a model or a run's folder, to segment with. RUN: the folder of a finished training, to look at. The pictures in Docs/ were made with the training
+of the README's main job (malf_t1_manual), and with that of the demo, done by hand as the demo says, with validate_every=100 preview_every=50.
+Data: LEARN2SYNTH_DATA or ../shared/data; the scans that are shown are under free licences.
 Views are drawn for the pictures only: software rendering is the host's, not the panel's.
 """
 
@@ -30,8 +30,8 @@ from Learn2SynthLib.run import Run
 from Testing.Host.start import start
 
 MODULE = ROOT / "Learn2Synth" / "Learn2Synth.py"
-HEAD = "user_scans/brainchop-t1crop_T1w.nii.gz"
-SCAN = "niivue_t1_freesurfer/sub-niivue"
+SCAN = "niivue_t1_freesurfer/sub-niivue"  # 256 x 256 x 256 voxels of 1 mm
+HEAD = f"{SCAN}_T1w.nii.gz"
 STEPS = 60
 MINUTES = 600.0  # seconds to wait at most
 ROUNDS = 3
@@ -39,6 +39,7 @@ ROUNDS = 3
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, metavar="MODEL")
     parser.add_argument("run", type=Path, metavar="RUN")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("LEARN2SYNTH_DATA", ROOT.parent / "shared" / "data")))
     parser.add_argument("--output", type=Path, default=ROOT / "Benchmarks" / "results" / "panel.json")
@@ -46,7 +47,7 @@ def main() -> None:
     options = parser.parse_args()
     host = start()
     record = {
-        "command": "python Benchmarks/panel.py RUN", "python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count(),
+        "command": "python Benchmarks/panel.py MODEL RUN", "python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count(),
         "open_ms": open_times(host), "segment": segment(host, options), "train": train(host, options),
     }  # fmt: skip
     host.reset()
@@ -81,7 +82,7 @@ def segment(host: Any, options: argparse.Namespace) -> dict[str, Any]:
         widget = opened(host)
         slicer.util.loadVolume(str(options.data / HEAD), {})
         host.wait(widget.segment.volumes, MINUTES, "the ticked volume")
-        widget.segment.choose_model(str(options.run))
+        widget.segment.choose_model(str(options.model))
         host.longest_block_ms = 0
         begun = time.perf_counter()
         host.click(widget.ui.segmentButton)
@@ -107,7 +108,7 @@ def rounded(seconds: list[float]) -> list[float]:
 def command_seconds(options: argparse.Namespace) -> float:
     with tempfile.TemporaryDirectory() as folder:
         begun = time.perf_counter()
-        arguments = ["segment", str(options.run), str(options.data / HEAD), "--output", f"{folder}/out.nii.gz"]
+        arguments = ["segment", str(options.model), str(options.data / HEAD), "--output", f"{folder}/out.nii.gz"]
         subprocess.run([sys.executable, "-m", "Learn2SynthLib", *arguments], check=True, cwd=ROOT, capture_output=True)
         return time.perf_counter() - begun
 
