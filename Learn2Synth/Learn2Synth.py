@@ -80,6 +80,7 @@ class Learn2SynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _makeSections(self):
         # Imported here: they need a running Slicer, and Slicer loads this file before it is one.
         from Learn2SynthPanel.sections.apply import ApplySection
+        from Learn2SynthPanel.sections.check import CheckSection
         from Learn2SynthPanel.sections.context import Context
         from Learn2SynthPanel.sections.data import DataSection
         from Learn2SynthPanel.sections.environment import EnvironmentSection
@@ -92,9 +93,10 @@ class Learn2SynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.watch = WatchSection(self.context)
         self.segment = SegmentSection(self.context, self.environment.ready, self.watch.hide)
         self.apply = ApplySection(self.context, self.segment.segment_with)
-        self.run = RunSection(self.context, self.environment.ready, lambda: self.data.verdict, self.onRunOpened, self.onRunTold)
-        self.data = DataSection(self.context, self.environment.ready, self.run.update)
-        self.sections = (self.environment, self.segment, self.data, self.run, self.watch)
+        self.run = RunSection(self.context, self.environment.ready, lambda: self.check.verdict, self.onRunOpened, self.onRunTold)
+        self.check = CheckSection(self.context, self.environment.ready, self.run.update)
+        self.data = DataSection(self.context, self.check.forget)
+        self.sections = (self.environment, self.segment, self.data, self.check, self.run, self.watch)
 
     # --- the scene
 

@@ -380,7 +380,7 @@ def test_files_and_folders_are_chosen_and_removed(panel: Panel, tmp_path: Path) 
     panel.click(ui.addScanFolderButton)
     table = load_table("freesurfer").to_json() | {"name": "my own"}
     write_json(tmp_path / "meine Tabelle.json", table)
-    dialogs.answer([str(tmp_path / "meine Tabelle.json")])
+    dialogs.answer(str(tmp_path / "meine Tabelle.json"))
     panel.choose(ui.labelsTableComboBox, "file...")
     assert ui.labelsTableComboBox.currentText == "meine Tabelle"
     assert (ui.labelMapsList.count, ui.scansTable.rowCount) == (1, 2)
@@ -391,9 +391,9 @@ def test_files_and_folders_are_chosen_and_removed(panel: Panel, tmp_path: Path) 
     ui.labelMapsList.item(0).setSelected(True)
     panel.click(ui.removeLabelButton)
     assert (ui.labelMapsList.count, ui.scansTable.rowCount) == (0, 1)
-    dialogs.answer([str(tmp_path / "nirgends.json")])
+    dialogs.answer(str(tmp_path / "nirgends.json"))
     panel.choose(ui.labelsTableComboBox, "file...")
-    assert "nirgends" in ui.checkMessageLabel.text and ui.labelsTableComboBox.currentText == "meine Tabelle"
+    assert "nirgends" in ui.mapsMessageLabel.text and ui.labelsTableComboBox.currentText == "meine Tabelle"
 
 
 # --- the scene
@@ -414,6 +414,13 @@ def test_a_scene_that_is_saved_and_opened_again_restores_the_panel(panel: Panel,
     assert (ui.scansTable.rowCount, ui.labelMapsList.count, ui.stepsSpinBox.value) == (1, 1, 77)
     assert (ui.strategyComboBox.currentData, ui.modelComboBox.currentData) == ("randomised", str(model))
     assert ui.segmentButton.enabled
+
+
+def test_a_table_that_is_not_on_this_computer_gives_way_to_the_usual_one(panel: Panel) -> None:
+    panel.widget.context.settings.scans_table = "/nirgends/Tabelle.json"
+    panel.widget.saveSettings()
+    panel.widget.onSceneChanged()
+    assert "nirgends" in panel.ui.scansMessageLabel.text and panel.ui.scansTableComboBox.currentData == "freesurfer"
 
 
 def test_a_node_that_is_removed_leaves_the_lists(panel: Panel) -> None:
