@@ -126,7 +126,8 @@ class Learn2SynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.context.settings.write(self.logic.getParameterNode())
 
     def onSceneStartClose(self, caller=None, event=None):
-        for section in self.sections:
+        """What works with nodes ends with them; a training goes on."""
+        for section in (self.segment, self.check, self.watch):
             section.stop()
 
     def onSceneStartImport(self, caller, event):

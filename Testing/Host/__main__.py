@@ -1,4 +1,4 @@
-"""`python -m Testing.Host [--screen] [--screenshot FILE] [VOLUME...]`: the panel in a window, for developers without Slicer."""
+"""`python -m Testing.Host [--screenshot FILE] [VOLUME...]`: the panel in a window, for developers without Slicer; or a picture of it, without a screen."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m Testing.Host", description=__doc__)
     parser.add_argument("volumes", nargs="*", metavar="VOLUME", help="files to load, as Slicer would (NIfTI, NRRD, ...)")
-    parser.add_argument("--screen", action="store_true", help="open a window and stay; else everything is drawn off screen")
-    parser.add_argument("--screenshot", metavar="FILE", help="write a PNG of the window")
+    parser.add_argument("--screenshot", metavar="FILE", help="write a PNG of the window, off screen, and end")
     arguments = parser.parse_args()
-    host = start(arguments.screen)
+    host = start(screen=not arguments.screenshot)
     host.window.show()
     host.open_module(REPOSITORY / "Learn2Synth" / "Learn2Synth.py")
     for path in arguments.volumes:
@@ -28,9 +27,10 @@ def main() -> int:
     slicer.app.layoutManager().resetThreeDViews()
     if arguments.screenshot:
         host.screenshot(arguments.screenshot)
-    code = host.app.exec() if arguments.screen else 0
+    else:
+        host.app.exec()
     host.close_module()
-    return code or bool(host.errors)
+    return bool(host.errors)
 
 
 if __name__ == "__main__":

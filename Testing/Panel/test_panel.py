@@ -416,11 +416,12 @@ def test_a_scene_that_is_saved_and_opened_again_restores_the_panel(panel: Panel,
     assert ui.segmentButton.enabled
 
 
-def test_a_table_that_is_not_on_this_computer_gives_way_to_the_usual_one(panel: Panel) -> None:
-    panel.widget.context.settings.scans_table = "/nirgends/Tabelle.json"
+def test_a_table_or_preset_that_is_not_on_this_computer_gives_way_to_the_usual_one(panel: Panel) -> None:
+    panel.widget.context.settings.scans_table = panel.widget.context.settings.preset = "/nirgends/Tabelle.json"
     panel.widget.saveSettings()
     panel.widget.onSceneChanged()
     assert "nirgends" in panel.ui.scansMessageLabel.text and panel.ui.scansTableComboBox.currentData == "freesurfer"
+    assert "nirgends" in panel.ui.trainMessageLabel.text and panel.ui.presetComboBox.currentData == "quick-2d"
 
 
 def test_a_node_that_is_removed_leaves_the_lists(panel: Panel) -> None:

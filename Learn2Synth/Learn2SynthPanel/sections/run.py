@@ -18,6 +18,7 @@ from Learn2SynthLib.run import Run
 from ..jobs.training import Training
 from ..jobs.worker import slicer_launcher
 from ..recipe import Recipe, lacking, refused_folder
+from ..settings import Settings
 from ..translation import tr as _
 from ..watching.headline import headline
 from ..watching.progress import Progress
@@ -71,6 +72,10 @@ class RunSection:
         learned = {"parametric": _("parameters of the synthesis"), "network": _("a network behind the synthesis"), "both": _("both")}
         fill(ui.enhancementComboBox, learned, settings.enhancement)
         settings.strategy, settings.enhancement = ui.strategyComboBox.currentData, ui.enhancementComboBox.currentData
+        with self.context.attempt(ui.trainMessageLabel):
+            preset, settings.preset = settings.preset, Settings().preset
+            read_preset(preset)  # its file may be gone, as in a scene from another computer
+            settings.preset = preset
         self._offer_presets()
         ui.settingsLineEdit.text = settings.assignments
         ui.keepTrainingCheckBox.checked = settings.keep
@@ -117,6 +122,7 @@ class RunSection:
         self.context.settings.run = path
         self._chosen()
         if not (self.training and self.training.alive):
+            self.context.say(self.ui.trainMessageLabel, "")
             self.follow(path)
 
     def onKeep(self, keep: bool) -> None:
@@ -139,7 +145,6 @@ class RunSection:
         else:
             self.opened(None, self.progress, False)
             self.ui.trainProgressBar.visible = False
-            self.context.say(self.ui.trainMessageLabel, "")
         self.update()
 
     def _follow(self, training: Training, show: bool) -> None:
