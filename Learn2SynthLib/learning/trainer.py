@@ -71,7 +71,7 @@ class Trainer:
         preparation = preparation_for(config, [s.table for s in cohort.subjects if s.labels])
         real_subjects, scan_subjects, independent = split_real(config, cohort)
         real, scans, maps = (load_examples(s, preparation) for s in (real_subjects, scan_subjects, cohort.of("label_map")))
-        pool = [*maps, *real] if config.synthesis.real_label_maps else maps
+        pool = synthesis_pool(config, maps, real)
         return STRATEGIES[config.strategy](self._task(preparation, pool, real)), scans, estimate_note(len(scans), independent)
 
     def _task(self, preparation: Preparation, pool: Sequence[Example], real: Sequence[Example]) -> Task:
@@ -211,6 +211,18 @@ def split_real(config: RunConfig, cohort: Cohort) -> tuple[list[Subject], list[S
         return real, real, not config.synthesis.real_label_maps
     held = len(real) // 4 or (1 if len(real) >= 3 else 0)
     return (real[:-held], real[-held:], True) if held else (real, real, False)
+
+
+def synthesis_pool(config: RunConfig, maps: Sequence[Example], real: Sequence[Example]) -> list[Example]:
+    """The examples to synthesise from: the label maps, and those of the real scans as often as `synthesis.real_share` asks, at least once each.
+
+    Contrast can be learned, anatomy and pose cannot: few real scans among many label maps would teach the synthesis to make up for
+    heads that it never renders.
+    """
+    if not config.synthesis.real_label_maps or not real:
+        return list(maps)
+    share = config.synthesis.real_share
+    return [*maps, *list(real) * max(1, round(share / (1 - share) * len(maps) / len(real)))]
 
 
 def _optimiser(config: RunConfig, network: torch.nn.Module) -> torch.optim.Optimizer:

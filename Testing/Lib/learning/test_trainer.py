@@ -16,7 +16,7 @@ from Learn2SynthLib.config import STRATEGIES, RunConfig
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.files import write_json
 from Learn2SynthLib.learning.session import train_run
-from Learn2SynthLib.learning.trainer import Trainer, check_needs, split_real
+from Learn2SynthLib.learning.trainer import Trainer, check_needs, split_real, synthesis_pool
 from Learn2SynthLib.model import Model
 from Learn2SynthLib.run import Run
 from Learn2SynthLib.segmentation.segmenter import Segmenter
@@ -190,6 +190,17 @@ def test_without_validation_scans_a_quarter_is_held_out_or_the_figure_called_opt
     assert (len(real), len(held), independent) == (6, 2, True)
     real, held, independent = split_real(tiny(strategy="supervised"), Cohort(tuple(scans[:2])))
     assert (len(real), len(held), independent) == (2, 2, False)
+
+
+@pytest.mark.parametrize(
+    ("maps", "real", "share", "copies"), [(20, 6, 0.5, 3), (20, 1, 0.5, 20), (1, 1, 0.5, 1), (20, 6, 0.0, 1), (2, 8, 0.5, 1), (0, 3, 0.5, 1), (9, 1, 0.9, 81)]
+)
+def test_the_label_maps_of_few_real_scans_are_rendered_as_often_as_asked(
+    tiny: Callable[..., RunConfig], maps: int, real: int, share: float, copies: int
+) -> None:
+    label_maps, scans = [f"map {k}" for k in range(maps)], [f"scan {k}" for k in range(real)]
+    assert synthesis_pool(tiny(2, f"synthesis.real_share={share}"), label_maps, scans) == [*label_maps, *(scans * copies)]  # type: ignore[arg-type]
+    assert synthesis_pool(tiny(2, "synthesis.real_label_maps=false"), label_maps, scans) == label_maps  # type: ignore[arg-type]
 
 
 def test_advice_to_stop_comes_when_nothing_is_gained(tiny: Tiny, cohort: Cohort, tmp_path: Path) -> None:
