@@ -1,0 +1,156 @@
+"""Are planted synthesis parameters found again by learning from images that carry them? The paper's synthetic experiment (Hu et al. 2025).
+
+    python Benchmarks/recovery.py [--only NAME...] [--seeds 5] [--steps 400] [--data DIR] [--output Benchmarks/results/recovery.json]
+
+"Real" images are rendered from label maps by a synthesizer whose parameters are planted. A second one, whose parameters are the same but for those
+under test, which start at random values, learns from them as `learn2synth` does. Both draw T1-like class means with a jitter, and all else at random.
+Every finished experiment is appended to the output, and not run again. Data: LEARN2SYNTH_DATA or ../shared/data (synthseg_label_maps).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from Learn2SynthLib.config import LEARNABLE, RunConfig, build_config
+from Learn2SynthLib.learning.data import Example, Preparation, load_examples, preparation_for
+from Learn2SynthLib.learning.factory import make_network, make_synthesizer
+from Learn2SynthLib.learning.learn2synth import Learn2Synth
+from Learn2SynthLib.learning.strategy import Task
+from Learn2SynthLib.randomness import stream, stream_seed
+from Learn2SynthLib.synthesis.synthesizer import Synthesizer
+from Learn2SynthLib.volume.cohort import Subject
+
+MAPS = 4
+JITTER = 0.03
+AVERAGED = 0.25  # part of the steps at the end whose iterates are averaged
+# What everything that is not under test is planted at.
+USUAL = {"contrast_spread": 0.04, "texture": 0.2, "gamma": 0.0, "bias": 0.1, "blur_mm": 1.0, "noise": 0.03}
+EXPERIMENTS: dict[str, dict[str, Any]] = {
+    **{f"noise {level}": {"noise": level} for level in (0.0, 0.05, 0.1, 0.15, 0.2)},
+    **{f"bias field {strengths}": {"bias": strengths} for strengths in ((0.5, 0.0, 0.0), (0.0, 0.5, 0.0), (0.0, 0.0, 0.5), (0.3, 0.3, 0.3))},
+    **{f"blur {width} mm": {"blur_mm": width} for width in (0.0, 2.0, 4.0)},
+    **{f"gamma {exponent}": {"gamma": exponent} for exponent in (-0.3, 0.0, 0.3)},
+}
+
+
+@dataclass
+class PlantedTask(Task):
+    """truth: renders what counts as real."""
+
+    truth: Synthesizer
+
+    @torch.no_grad()
+    def real_batch(self, step: int, count: int, acquire: bool) -> tuple[Tensor, Tensor]:
+        maps, draws = self.synthetic(step, [True] * count, "planted")
+        return self.truth.render(maps, draws)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", default=list(EXPERIMENTS), choices=EXPERIMENTS, metavar="NAME")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("LEARN2SYNTH_DATA", Path(__file__).parents[2] / "shared" / "data")))
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "recovery.json")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    record = json.loads(options.output.read_text()) if options.output.is_file() else {"command": "python Benchmarks/recovery.py", "runs": []}
+    done = {(run["experiment"], run["seed"], run["steps"]) for run in record["runs"]}
+    config = make_config(options.steps)
+    preparation = preparation_for(config, ["freesurfer"])
+    paths = sorted((options.data / "synthseg_label_maps").glob("*.nii.gz"))[:MAPS]
+    examples = load_examples([Subject(path.stem, "label_map", None, path) for path in paths], preparation)
+    for name in options.only:
+        for seed in range(options.seeds):
+            if (name, seed, options.steps) in done:
+                continue
+            found = recover(config, preparation, examples, EXPERIMENTS[name], seed)
+            record["runs"].append({"experiment": name, "seed": seed, **found, "torch": torch.__version__, "python": platform.python_version()})
+            options.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+            print(f"{name}, seed {seed}: {told(found)}", flush=True)
+
+
+def told(found: Mapping[str, Any]) -> str:
+    values = ((key, found["start"][key], found["learned"][key], planted) for key, planted in found["planted"].items())
+    return ", ".join(f"{key} {start:.3f} -> {learned:.3f} (planted {planted:.3f})" for key, start, learned, planted in values)
+
+
+def make_config(steps: int, *more: str) -> RunConfig:
+    """A small network on slices, half as fine as usual; every image teaches, at a rate that falls to 0 at the end."""
+    return build_config(
+        "quick-2d",
+        [
+            "grid.spacing_mm=[3,3,3]", "grid.shape=[64,64]", "network.features=[8,16,32]", "target=brain-coarse", "learn2synth.share=0", "learn2synth.start=0",
+            "learn2synth.duration=1", "learn2synth.learn=" + ",".join(LEARNABLE), "learn2synth.fixed=" + ",".join(n for n in LEARNABLE if n != "contrast_mean"),
+            "synthesis.crop=0", "synthesis.thick_slices=0", "synthesis.skull_strip=1", "synthesis.rician=0", "learn2synth.lr=0.015", *more,
+        ],
+        steps=steps,
+    )  # fmt: skip
+
+
+def recover(config: RunConfig, preparation: Preparation, examples: Sequence[Example], planted: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """Learns the planted parameters from random beginnings. Their values at the start, over the steps, and averaged over the last ones."""
+    truth, learner = (make_synthesizer(config, preparation) for _ in range(2))
+    plant(truth, {**USUAL, **planted}, seed)
+    plant(learner, {**USUAL, **planted}, seed)
+    forget(learner, planted, seed)
+    torch.manual_seed(stream_seed(seed, "weights") % 2**31)
+    network = make_network(config, len(preparation.target.labels))
+    optimiser = torch.optim.Adam(network.parameters(), lr=config.optimiser.lr)
+    strategy = Learn2Synth(PlantedTask(config, preparation.target, network, optimiser, learner, examples, (), torch.device("cpu"), truth))
+    begun, curve = time.perf_counter(), [under_test(learner, planted)]
+    for index in range(config.steps):
+        strategy.step(index)
+        curve.append(under_test(learner, planted))
+    last = curve[-round(AVERAGED * config.steps) :]
+    mean = {key: statistics.mean(values[key] for values in last) for key in last[0]}
+    every = max(1, config.steps // 60)
+    return {
+        "steps": config.steps, "seconds": round(time.perf_counter() - begun, 1), "planted": under_test(truth, planted), "start": curve[0], "learned": mean,
+        "curve": {key: [round(values[key], 4) for values in curve[::every]] for key in mean}, "curve_every": every,
+    }  # fmt: skip
+
+
+@torch.no_grad()
+def plant(synthesizer: Synthesizer, values: Mapping[str, Any], seed: int) -> None:
+    """Puts values, in the parameters' units, into the learned ranges; the means of classes are drawn once, as those of one contrast."""
+    ranges, rng = synthesizer.ranges, stream(seed, "contrast")
+    means = torch.tensor([rng.uniform(0.1, 0.9) for _ in ranges.classes.names])
+    ranges.ends["contrast_mean"].copy_(torch.stack([means - JITTER, means + JITTER]))
+    for name, value in values.items():
+        low, high = ranges.bounds[name]
+        ranges.ends[name].copy_(((torch.tensor(value) - low) / (high - low)).expand_as(ranges.ends[name]))
+
+
+@torch.no_grad()
+def forget(synthesizer: Synthesizer, tested: Mapping[str, Any], seed: int) -> None:
+    """Random values for what is under test; all else is known and stays."""
+    generator = torch.Generator().manual_seed(stream_seed(seed, "start") % 2**63)
+    for name, ends in synthesizer.ranges.ends.items():
+        ends.requires_grad_(name in tested)
+        if name in tested:
+            ends.copy_(torch.rand(ends.shape, generator=generator))
+
+
+def under_test(synthesizer: Synthesizer, tested: Mapping[str, Any]) -> dict[str, float]:
+    return {key: value for key, value in synthesizer.ranges.summary().items() if key.split(".")[0] in tested}
+
+
+if __name__ == "__main__":
+    main()
