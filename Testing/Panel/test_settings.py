@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from Learn2SynthPanel.settings import ATTRIBUTE, LEARN, MEASURE, Scan, Settings, Source
 
-NASTY = "/tmp/größe \"a\" 'b'; c:d, 100% & <e>=\\f\t{g}"
+NASTY = "/data/größe \"a\" 'b'; c:d, 100% & <e>=\\f\t{g}"
 
 
 def add_nodes(scene: Any, count: int = 3) -> list[str]:

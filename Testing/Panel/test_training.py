@@ -169,13 +169,18 @@ def test_a_training_goes_on_when_only_its_launcher_was_killed(training: Training
     assert training.poll() == [] and not training.alive and not training.started_here
 
 
-def test_a_child_left_behind_by_a_killed_launcher_can_be_ended(training: Training, fake: Callable[[str], None]) -> None:
+def start_deaf(training: Training, fake: Callable[[str], None]) -> tuple[Clock, list[psutil.Process]]:
+    """A training that trains and does not listen; the clock that it waits by, its launcher and its worker."""
     clock = Clock()
     training._clock = clock
     fake(f"be_deaf()\n{HOLD}    time.sleep(600)")
     training.start([], keep=False)
     follow(training, "started")
-    tree = started()
+    return clock, started()
+
+
+def test_a_child_left_behind_by_a_killed_launcher_can_be_ended(training: Training, fake: Callable[[str], None]) -> None:
+    clock, tree = start_deaf(training, fake)
     tree[0].kill()
     wait_until(lambda: not lives(tree[0]))
     training.poll()
@@ -229,12 +234,7 @@ def test_stop_waits_for_the_step(training: Training, fake: Callable[[str], None]
 
 
 def test_stop_now_ends_what_does_not_listen(training: Training, fake: Callable[[str], None]) -> None:
-    clock = Clock()
-    training._clock = clock
-    fake(f"be_deaf()\n{HOLD}    time.sleep(600)")
-    training.start([], keep=False)
-    follow(training, "started")
-    tree = started()
+    clock, tree = start_deaf(training, fake)
     training.stop()
     training.stop_now()
     clock.now = 7.9
