@@ -15,13 +15,13 @@ from ..jobs.worker import slicer_launcher
 from ..label_mapping import NOT_USED, UNDECIDED, LabelMapping
 from ..recipe import LABELS, SCANS, Recipe, found_labels, lacking
 from ..translation import tr as _
-from .context import Context, fill, selected_rows, show_progress, text_item, tidy
+from .context import Context, Section, fill, selected_rows, show_progress, text_item, tidy
 from .tables import TableChoice, targets
 
 Subject = dict[str, Any]  # one report of the check
 
 
-class CheckSection:
+class CheckSection(Section):
     """verdict: of the last check; None since the data changed. ready: installs what is missing. changed: told of another verdict."""
 
     def __init__(self, context: Context, ready: Any, changed: Any) -> None:
@@ -41,7 +41,6 @@ class CheckSection:
         ui.checkProgressBar.visible = False
 
     def restore(self) -> None:
-        """Shows the settings of the scene."""
         self.target.restore()
         self.verdict, self.subjects = None, []
         fill(self.ui.mappingGroupComboBox, {LABELS: _("label maps"), SCANS: _("annotated scans")}, LABELS)

@@ -57,6 +57,24 @@ class Context:
                 self.say(label, str(error), wrong=True)
 
 
+class Section:
+    """A part of the panel, driven by the module's widget."""
+
+    @property
+    def active(self) -> bool:
+        """Whether something runs that `tick` has to look at."""
+        return False
+
+    def restore(self) -> None:
+        """Shows the settings of the scene."""
+
+    def tick(self) -> None:
+        """Looks at what runs, without waiting for it."""
+
+    def stop(self) -> None:
+        """Ends what must not outlive the scene or Slicer."""
+
+
 def fill(combo: Any, entries: Mapping[Any, str], chosen: Any) -> None:
     """Puts {value: text} into a combo box and selects `chosen` (the first when it is not there), silently."""
     combo.blockSignals(True)

@@ -10,13 +10,13 @@ import slicer
 
 from ..settings import LEARN, MEASURE, Scan, Source
 from ..translation import tr as _
-from .context import Context, fill, selected_rows, text_item, tidy
+from .context import Context, Section, fill, selected_rows, text_item, tidy
 from .tables import TableChoice, numberings
 
 _VOLUME_FILES = "*.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.mgz *.mgh"
 
 
-class DataSection:
+class DataSection(Section):
     """changed: told when the data for training are others than before."""
 
     def __init__(self, context: Context, changed: Any) -> None:
@@ -42,18 +42,9 @@ class DataSection:
         tidy(ui.scansTable, 0, 1)
 
     def restore(self) -> None:
-        """Shows the settings of the scene."""
         for table in self.tables:
             table.restore()
         self._show()
-
-    active = False
-
-    def tick(self) -> None:
-        """Nothing runs here."""
-
-    def stop(self) -> None:
-        """Nothing runs here."""
 
     def forget(self, node: str) -> None:
         """A node was removed from the scene."""

@@ -15,12 +15,12 @@ from ..jobs import dependencies
 from ..jobs.job import Job
 from ..jobs.worker import slicer_launcher
 from ..translation import tr as _
-from .context import Context, fill
+from .context import Context, Section, fill
 
 _RECENT = 20  # messages in a report
 
 
-class EnvironmentSection:
+class EnvironmentSection(Section):
     def __init__(self, context: Context) -> None:
         self.context, self.ui = context, context.ui
         self.job: Job | None = None
@@ -101,7 +101,6 @@ class EnvironmentSection:
             fill(combo, known, chosen)
 
     def restore(self) -> None:
-        """Shows the settings of the scene."""
         self._offer_devices(self.computer.get("devices", {}))
 
     def onCopy(self) -> None:

@@ -22,12 +22,12 @@ from ..settings import Settings
 from ..translation import tr as _
 from ..watching.headline import headline
 from ..watching.progress import Progress
-from .context import Context, fill, remember_model, show_progress
+from .context import Context, Section, fill, remember_model, show_progress
 
 _OWN = "file..."
 
 
-class RunSection:
+class RunSection(Section):
     """ready: installs what is missing. verdict: of the last check of the data.
 
     opened: told (run, progress, whether to show it) when another run is followed. told: that there are new events.
@@ -232,9 +232,6 @@ class RunSection:
                 self.context.say(label, text, wrong=wrong)
         busy = alive and self.progress.phase != "training"
         show_progress(self.ui.trainProgressBar, None if busy else self.progress.fraction)
-
-    def stop(self) -> None:
-        """The scene closes; the training does not."""
 
     def leave(self) -> None:
         """Slicer closes: the training ends by itself, unless it was to be kept."""

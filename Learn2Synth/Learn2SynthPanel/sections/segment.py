@@ -16,13 +16,13 @@ from ..nodes import is_preview
 from ..scene.results import VOLUMES_TABLE
 from ..settings import Source
 from ..translation import tr as _
-from .context import Context, fill, known_models, remember_model, show_progress, text_item, tidy
+from .context import Context, Section, fill, known_models, remember_model, show_progress, text_item, tidy
 
 _SHOWN = "vtkMRMLScalarVolumeNode"
 _FITTING = 3  # columns that need no scrolling
 
 
-class SegmentSection:
+class SegmentSection(Section):
     """ready: installs what is missing, after asking; raises InputError when it stays missing. clear_views: makes room for the result."""
 
     def __init__(self, context: Context, ready: Any, clear_views: Any) -> None:
@@ -43,7 +43,6 @@ class SegmentSection:
     # --- what is chosen
 
     def restore(self) -> None:
-        """Shows the settings of the scene."""
         combo = self.ui.segmentVolumesComboBox
         chosen = {source.node for source in self.context.settings.volumes}
         combo.blockSignals(True)
@@ -173,7 +172,6 @@ class SegmentSection:
         self.update()
 
     def stop(self) -> None:
-        """The scene closes, or Slicer does."""
         self.onCancel()
 
     # --- results

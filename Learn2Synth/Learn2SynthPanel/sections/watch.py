@@ -12,10 +12,10 @@ from ..translation import tr as _
 from ..watching.charts import chart_titles, range_title
 from ..watching.progress import Progress
 from ..watching.watch import Watch
-from .context import Context, fill, selected_rows, text_item, tidy
+from .context import Context, Section, fill, selected_rows, text_item, tidy
 
 
-class WatchSection:
+class WatchSection(Section):
     def __init__(self, context: Context) -> None:
         self.context, self.ui = context, context.ui
         self.run: Run | None = None
@@ -30,9 +30,6 @@ class WatchSection:
         ui.learnedTable.connect("itemSelectionChanged()", self.onRange)
         tidy(ui.learnedTable, 0)
         self._update()
-
-    def restore(self) -> None:
-        """Another scene: what was shown went with the one before."""
 
     def open(self, run: Run | None, progress: Progress, show: bool) -> None:
         """Another run, which `progress` gathers. show: put its previews into the views at once."""
