@@ -302,6 +302,9 @@ def test_a_training_survives_the_scene_it_was_started_in(panel: Panel, tmp_path:
     panel.wait(lambda: panel.widget.watch.watch.history.steps, "previews in the new scene")
     slicer.mrmlScene.RemoveNode(panel.widget.watch.watch.history.nodes["learned"])
     panel.wait(lambda: "deleted" in panel.ui.watchMessageLabel.text, "a word about the deleted preview")
+    for _ in range(3):
+        panel.widget.onTick()
+    assert sum("deleted" in text for text in panel.widget.context.report) == 1
     panel.click(panel.ui.stopButton)
     panel.wait(lambda: panel.phase == "stopped", "the stop")
     panel.idle()

@@ -34,11 +34,11 @@ class Context:
 
     def say(self, label: Any, text: str, wrong: bool = False) -> None:
         """Shows a sentence, or hides the label when there is none."""
+        if wrong and text and text != label.text:  # once, however often it is said
+            self.report.append(text)
         label.styleSheet = f"color: {_RED};" if wrong else ""
         label.text = text
         label.visible = bool(text)
-        if wrong and text:
-            self.report.append(text)
 
     def enable(self, button: Any, missing: str) -> None:
         """A button that says in its tooltip what it does or, where it is disabled, what is missing."""
