@@ -27,9 +27,13 @@ STRATEGIES = {
     "learn2synth": StrategyFacts("trains on synthetic images; the scans teach the synthesis, never the network", ("label_map", "real")),
     "randomised": StrategyFacts("trains on synthetic images of random contrast (as SynthSeg does); the scans teach nothing", ("label_map",)),
     "mixed": StrategyFacts("trains on the scans and on images of random contrast, side by side", ("label_map", "real")),
+    "fine_tuned": StrategyFacts("trains on images of random contrast first, then on the scans alone", ("label_map", "real")),
     "supervised": StrategyFacts("trains on the scans alone, augmented", ("real",)),
 }
+ANY_CONTRAST = "any"
+MEASURED, PRIOR = "measured", "prior"
 LEARNABLE = ("contrast_mean", "contrast_spread", "texture", "gamma", "bias", "blur_mm", "noise")
+MEASURABLE = ("dark_background", "skull_strip", "strip_fluid", "thick_slices")  # probabilities: no gradient reaches them, but scans show them
 
 
 def _interval(low: float, high: float, meaning: str, bounds: tuple[float, float], **more: Any) -> Any:
@@ -56,12 +60,14 @@ class SynthesisConfig:
     translation_mm: tuple[float, ...] = _interval(-8, 8, "shift along each axis", (-200, 200), unit="mm")
     warp_mm: tuple[float, ...] = _interval(0, 3, "standard deviation of the stationary velocity at its control points", (0, 20), unit="mm")
     warp_spacing_mm: float = setting(20.0, "distance of the control points of the velocity", unit="mm", low=4, high=200)
+    contrast: str = setting(ANY_CONTRAST, "a table of contrast (t1, or a JSON file) in place of random means and spreads; any: none")
     contrast_mean: tuple[float, ...] = _interval(0, 1, "mean intensity of each tissue class", (0, 1))
     contrast_spread: tuple[float, ...] = _interval(0, 0.1, "standard deviation within each tissue class", (0, 0.3))
     texture: tuple[float, ...] = _interval(0, 0.5, "part of that variance which is smooth over `texture_mm`", (0, 1))
     texture_mm: float = setting(8.0, "distance over which texture varies", unit="mm", low=1, high=50)
     dark_background: float = setting(0.9, "probability that what has no label is black", low=0, high=1)
     skull_strip: float = setting(0.5, "probability that tissue outside the brain is removed", low=0, high=1)
+    strip_fluid: float = setting(0.5, "probability that the fluid around the brain is removed with it", low=0, high=1)
     gamma: tuple[float, ...] = _interval(-0.4, 0.4, "logarithm of the exponent applied to intensities", (-1.5, 1.5))
     bias: tuple[float, ...] = _interval(0, 0.3, "standard deviation of the log bias field at each scale", (0, 1.5))
     bias_spacing_mm: tuple[float, ...] = setting(
@@ -112,6 +118,13 @@ class MixedConfig:
 
 
 @dataclass(frozen=True)
+class FineTunedConfig:
+    """Randomised images first, real scans after; augmented as `supervised.augmentation` says."""
+
+    start: float = setting(0.7, "part of the run before the real scans take over", low=0, high=1)
+
+
+@dataclass(frozen=True)
 class RandomisedConfig:
     """Synthetic images from the prior alone (SynthSeg); it has no settings of its own."""
 
@@ -125,13 +138,21 @@ class Learn2SynthConfig:
     )
     learn: tuple[str, ...] = setting(LEARNABLE, "which synthesis parameters are learned; the others keep their prior", choices=LEARNABLE)
     fixed: tuple[str, ...] = setting((), "which of them are learned as one value instead of a range", choices=LEARNABLE)
-    share: float = setting(0.25, "part of each batch drawn from the wide prior, which keeps the network contrast-agnostic", low=0, high=0.95)
+    share: float = setting(0.375, "part of each batch drawn from the wide prior, which keeps the network contrast-agnostic", low=0, high=0.95)
     hypergradient: str = setting("one_sided", "exact, or the cheaper finite differences", choices=("exact", "one_sided", "central"))
+    begin: str = setting(
+        MEASURED, "where the synthesis begins: measured (as the annotated scans show it), prior, or a model (.l2s) whose learned synthesis is used again"
+    )
+    objective: str = setting(
+        "matching",
+        "loss: the loss of the stepped network on the scans (the paper); matching: how its gradient differs from that on synthetic images of the same anatomy",
+        choices=("matching", "loss"),
+    )
     epsilon: float = setting(1e-3, "length of the finite-difference step", low=1e-8, high=0.1)
     start: float = setting(0.06, "part of the run before the synthesis begins to learn: an untrained network teaches noise", low=0, high=1)
     duration: float = setting(0.4, "part of the run during which the synthesis learns, its rate falling to 0; then it stays", low=1e-6, high=1)
-    every: int = setting(1, "steps of the network for each step of the synthesis while it learns", low=1)
-    lr: float = setting(4e-2, "learning rate of the synthesis parameters, each measured in the width of its bounds", low=0)
+    every: int = setting(2, "steps of the network for each step of the synthesis while it learns", low=1)
+    lr: float = setting(1e-2, "learning rate of the synthesis parameters, each measured in the width of its bounds", low=0)
     network_lr: float = setting(1e-3, "learning rate of the enhancement network", low=0)
     network_features: tuple[int, ...] = setting((8, 16, 32), "channels of the enhancement network, finest first", low=1, high=512, sizes=tuple(range(1, 7)))
 
@@ -157,6 +178,7 @@ class RunConfig:
     optimiser: OptimiserConfig = record_setting(OptimiserConfig)
     supervised: SupervisedConfig = record_setting(SupervisedConfig)
     mixed: MixedConfig = record_setting(MixedConfig)
+    fine_tuned: FineTunedConfig = record_setting(FineTunedConfig)
     randomised: RandomisedConfig = record_setting(RandomisedConfig)
     learn2synth: Learn2SynthConfig = record_setting(Learn2SynthConfig)
 

@@ -45,8 +45,6 @@ _SETTINGS = (
     "optimiser.lr=4e-3",
     "synthesis.thick_slices=0",
     "synthesis.crop=0",
-    "learn2synth.share=0.25",
-    "learn2synth.lr=0.03",
 )
 _STEPS = 1200
 _LEVELS_MM = (-26.0, -4.0, 14.0)  # slices to show, in MNI space: cerebellum and hippocampus; putamen; thalamus and ventricles

@@ -7,8 +7,10 @@ from typing import Any
 import safetensors.torch
 
 from .. import __version__
+from ..errors import InputError
 from ..model import SCHEMA, SYNTHESIS, Model
 from ..settings import to_json
+from ..synthesis.synthesizer import Synthesizer
 from ..volume.intensity import HIGH, LOW
 from .strategy import Strategy
 
@@ -41,6 +43,19 @@ def make_model(strategy: Strategy, cohort: dict[str, Any], validation: dict[str,
         "citation": CITATION,
     }
     return Model(card, safetensors.torch.save(weights))
+
+
+def take_synthesis(synthesizer: Synthesizer, model: Model, where: object) -> None:
+    """Gives `synthesizer` the learned synthesis of a model. Raises InputError when it was learned for other tissue classes or other parameters."""
+    weights = safetensors.torch.load(model.weights)
+    learned = {name.removeprefix(SYNTHESIS): weight for name, weight in weights.items() if name.startswith(SYNTHESIS)}
+    wanted = synthesizer.state_dict()
+    same_classes = model.card.get("tissue_classes") == list(synthesizer.classes.names)
+    if not same_classes or {n: w.shape for n, w in learned.items()} != {n: w.shape for n, w in wanted.items()}:
+        raise InputError(
+            where, "has learned another synthesis than this run's", "the same tissue classes and learned parameters", "train with its settings and tables"
+        )
+    synthesizer.load_state_dict(learned)
 
 
 def _data(cohort: dict[str, Any]) -> list[dict[str, Any]]:

@@ -35,6 +35,7 @@ _READERS = 2  # files read at a time; unpacking runs outside Python's lock
 class Example:
     """One subject on the model's grid: tissue classes and target labels (X, Y, Z) uint8, image (X, Y, Z) float32 in [0, 1] or None.
 
+    thickness_mm: longest side of the image's own voxels; 0 without image.
     box: for each axis the first and last voxel (exclusive) that holds a target structure. anchors: for each structure that
     occurs some of its voxels, (n, 3).
     """
@@ -46,6 +47,7 @@ class Example:
     grid: Grid
     box: tuple[tuple[int, int], ...]
     anchors: tuple[Tensor, ...]
+    thickness_mm: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ class Preparation:
                 subject.labels, f"none of its labels stands for a structure of '{self.target.name}'", remedy="choose another --target or table of ids"
             )
         classes = fill_gaps(relabel(labels.data, self.classes.mapping_from(table)).to(torch.uint8), self.classes, labels.grid.spacing_mm, self.fluid_mm)
-        return Example(subject.name, classes, target, self._image(subject, labels.grid), labels.grid, bounding_box(target), anchors(target))
+        image, thickness = self._image(subject, labels.grid)
+        return Example(subject.name, classes, target, image, labels.grid, bounding_box(target), anchors(target), thickness)
 
     def target_of(self, labels: LabelMap, table: LabelTable) -> Tensor:
         """Row of the target table for every voxel, uint8."""
@@ -80,11 +83,12 @@ class Preparation:
         mapping = {value: row[to] for value, to in table.mapping_to(self.target).items()}
         return relabel(labels.data, mapping).to(torch.uint8)
 
-    def _image(self, subject: Subject, grid: Grid) -> Tensor | None:
+    def _image(self, subject: Subject, grid: Grid) -> tuple[Tensor | None, float]:
+        """The image on `grid`, and the longest side of its own voxels in mm."""
         if subject.image is None:
-            return None
-        image = resample_image(read_image(subject.image), grid)
-        return normalise(image.data[None, None])[0, 0]
+            return None, 0.0
+        image = read_image(subject.image)
+        return normalise(resample_image(image, grid).data[None, None])[0, 0], max(image.grid.spacing_mm)
 
 
 def load_examples(subjects: Sequence[Subject], preparation: Preparation, progress: Callable[[], None] = lambda: None) -> list[Example]:

@@ -14,8 +14,12 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from ..config import MEASURED, PRIOR
+from ..model import Model
 from ..segmentation.losses import segmentation_loss
+from .bundle import take_synthesis
 from .hypergradient import METHODS, Weights, through_update
+from .measuring import begin_at_measured
 from .strategy import Strategy, Task
 
 
@@ -38,11 +42,12 @@ class Learn2Synth(Strategy):
     def __init__(self, task: Task) -> None:
         super().__init__(task)
         self.settings = task.config.learn2synth
+        _begin(task)
         self.teacher = _teacher(task)
         self.rates = [group["lr"] for group in self.teacher.param_groups]
 
     def step(self, index: int) -> dict[str, float]:
-        teach = 0 <= self._taught(index) < 1 and index % self.settings.every == 0
+        teach = self.settings.lr > 0 and 0 <= self._taught(index) < 1 and index % self.settings.every == 0
         batch = self._batch(index, teach)
         if teach:
             return self._teach(index, batch)
@@ -71,7 +76,7 @@ class Learn2Synth(Strategy):
         wide_loss = self._wide_loss(batch)
         gradient = _plus(learned.gradient, wide_loss, network)
         self._update(gradient)
-        real_loss, v = self._real_gradient(index)
+        real_loss, v = self._lesson(index)
         self._update_synthesis(batch.images, learned.pullback(through_update(self.task.optimiser, gradient, v)), self._taught(index))
         return {"synthetic_loss": float(learned.loss) + float(wide_loss.detach()), "real_loss": real_loss}
 
@@ -100,9 +105,19 @@ class Learn2Synth(Strategy):
             weight.grad = gradient[name]
         self.task.optimiser.step()
 
-    def _real_gradient(self, index: int) -> tuple[float, Weights]:
-        """Loss on real scans and its gradient; it steers the synthesis and never reaches the network's optimiser."""
-        images, target = self.task.real_batch(index, self.task.config.batch_size, acquire=False)
+    def _lesson(self, index: int) -> tuple[float, Weights]:
+        """Loss of the stepped network on real scans, and the gradient that the synthesis is to serve; it never reaches the network's optimiser.
+
+        That of the loss itself (Hu et al. 2025), or its difference to that on the scans' synthetic counterparts, which vanishes once they are alike.
+        """
+        size = self.task.config.batch_size
+        loss, v = self._gradient(*self.task.real_batch(index, size, acquire=False))
+        if self.settings.objective == "matching":
+            _, own = self._gradient(*self.task.counterparts(index, size))
+            v = {name: value - own[name] for name, value in v.items()}
+        return loss, v
+
+    def _gradient(self, images: Tensor, target: Tensor) -> tuple[float, Weights]:
         loss = segmentation_loss(self.task.network(images), target)
         weights = dict(self.task.network.named_parameters())
         return float(loss.detach()), dict(zip(weights, torch.autograd.grad(loss, list(weights.values()))))
@@ -110,8 +125,6 @@ class Learn2Synth(Strategy):
     def _update_synthesis(self, images: Tensor, cotangent: Tensor, taught: float) -> None:
         self.teacher.zero_grad(set_to_none=True)
         images.backward(cotangent)
-        for group in self.teacher.param_groups:
-            _normalise_gradient(group["params"])
         for group, rate in zip(self.teacher.param_groups, self.rates):
             group["lr"] = rate * (1 - taught)
         self.teacher.step()
@@ -134,6 +147,15 @@ class Learn2Synth(Strategy):
         self.teacher.load_state_dict(state["teacher"])
 
 
+def _begin(task: Task) -> None:
+    """Puts the synthesis where its learning begins."""
+    begin = task.config.learn2synth.begin
+    if begin == MEASURED:
+        begin_at_measured(task.synthesizer.ranges, task.real, task.config.synthesis)
+    elif begin != PRIOR:
+        take_synthesis(task.synthesizer, Model.read(begin), begin)
+
+
 def _teacher(task: Task) -> torch.optim.Optimizer:
     """The optimiser of the synthesis: its ranges and its enhancement network, each at its own rate."""
     settings, synthesizer = task.config.learn2synth, task.synthesizer
@@ -141,14 +163,6 @@ def _teacher(task: Task) -> torch.optim.Optimizer:
     if synthesizer.enhancement is not None:
         groups.append({"params": list(synthesizer.enhancement.parameters()), "lr": settings.network_lr})
     return torch.optim.Adam([group for group in groups if group["params"]], betas=(0.9, 0.99))
-
-
-def _normalise_gradient(parameters: list[torch.nn.Parameter]) -> None:
-    """Gradients of length 1 together: single batches give hypergradients many times longer than most, and would rule the average."""
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    length = torch.stack([g.square().sum() for g in gradients]).sum().sqrt().clamp(min=1e-30)
-    for gradient in gradients:
-        gradient /= length
 
 
 def _plus(gradient: Weights, loss: Tensor, network: torch.nn.Module) -> Weights:

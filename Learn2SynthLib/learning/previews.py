@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -46,9 +45,8 @@ def write_preview(strategy: Strategy, example: Example | None, folder: Path, ste
 @torch.no_grad()
 def _synthetic(task: Task) -> dict[str, Image | LabelMap]:
     """Slices side by side along the third axis, or one volume."""
-    maps, draws = preview_draws(task)
-    before, target = task.synthesizer.render(maps, draws)
-    after, _ = task.synthesizer.render(maps, [replace(draw, learned=True) for draw in draws])
+    before, target = task.synthesizer.render(*preview_draws(task, learned=False))
+    after, _ = task.synthesizer.render(*preview_draws(task, learned=True))
     spacing = task.config.grid.spacing_mm
     affine = torch.diag(torch.tensor([*spacing, 1.0], dtype=torch.float64)).numpy()
     grid = Grid(tuple(_volume(target).shape), affine)  # type: ignore[arg-type]
@@ -60,12 +58,12 @@ def _synthetic(task: Task) -> dict[str, Image | LabelMap]:
     }
 
 
-def preview_draws(task: Task, purpose: str = "preview") -> tuple[Maps, list[SynthesisDraw]]:
-    """The windows and draws of every preview of this run."""
+def preview_draws(task: Task, learned: bool) -> tuple[Maps, list[SynthesisDraw]]:
+    """The windows and draws of every preview of this run; learned or not, they share what both choose at random."""
     count = _SLICES if task.config.ndim == 2 else 1
-    rngs = [stream(task.config.seed, purpose, k) for k in range(count)]
+    rngs = [stream(task.config.seed, "preview", k) for k in range(count)]
     maps = task.cutting.maps(task.label_maps, [task.cutting.place(task.label_maps, rng) for rng in rngs], task.device)
-    return maps, [task.synthesizer.draw(rng) for rng in rngs]
+    return maps, [task.synthesizer.draw(rng, learned) for rng in rngs]
 
 
 def _volume(batch: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .fine_tuned import FineTuned
 from .learn2synth import Learn2Synth
 from .mixed import Mixed
 from .randomised import Randomised
@@ -12,5 +13,6 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "learn2synth": Learn2Synth,
     "randomised": Randomised,
     "mixed": Mixed,
+    "fine_tuned": FineTuned,
     "supervised": Supervised,
 }

@@ -16,7 +16,7 @@ from ..randomness import stream
 from ..segmentation.losses import segmentation_loss
 from ..synthesis.sampling import SynthesisDraw
 from ..synthesis.synthesizer import Maps, Synthesizer
-from .data import Cutting, Example
+from .data import Cutting, Example, Place
 
 
 @dataclass
@@ -53,9 +53,19 @@ class Task:
     @torch.no_grad()
     def real_batch(self, step: int, count: int, acquire: bool) -> tuple[Tensor, Tensor]:
         """Real images and their targets, deformed; `acquire` also repeats the scanner's corruptions on them."""
+        places, draws = self._of_real(step, count)
+        return self.synthesizer.augment(*self.cutting.real(self.real, places, self.device), draws, acquire)
+
+    @torch.no_grad()
+    def counterparts(self, step: int, count: int) -> tuple[Tensor, Tensor]:
+        """Images of the learned synthesis, and their targets, of the very anatomy and pose of `real_batch` of that step."""
+        places, draws = self._of_real(step, count, learned=True)
+        return self.synthesizer.render(self.cutting.maps(self.real, places, self.device), draws)
+
+    def _of_real(self, step: int, count: int, learned: bool = False) -> tuple[list[Place], list[SynthesisDraw]]:
         rngs = [stream(self.config.seed, "real", step * count + k) for k in range(count)]
-        images, target = self.cutting.real(self.real, [self.cutting.place(self.real, rng) for rng in rngs], self.device)
-        return self.synthesizer.augment(images, target, [self.synthesizer.draw(rng) for rng in rngs], acquire)
+        places = [self.cutting.place(self.real, rng) for rng in rngs]
+        return places, [self.synthesizer.draw(rng, learned) for rng in rngs]
 
     def train(self, images: Tensor, target: Tensor) -> float:
         """One plain step of the network; returns the loss before it."""

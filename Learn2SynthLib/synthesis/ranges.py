@@ -12,15 +12,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..config import LEARNABLE, SynthesisConfig
+from ..config import LEARNABLE, MEASURABLE, SynthesisConfig
 from .classes import TissueClasses
+from .contrast import read_contrast
 
 
 class Ranges(nn.Module):
     """Prior and learned ends of each learnable parameter.
 
     learn: names whose ends are trained (Hu et al. 2025, section 3.2); the others stay at their prior. fixed: names that are
-    learned as one value. Learned ends live in [0, 1], the bounds of the parameter.
+    learned as one value. Learned ends live in [0, 1], the bounds of the parameter. chances: the probabilities of learned draws, in the order of
+    MEASURABLE.
     """
 
     def __init__(self, config: SynthesisConfig, classes: TissueClasses, learn: Sequence[str] = (), fixed: Sequence[str] = ()) -> None:
@@ -28,23 +30,44 @@ class Ranges(nn.Module):
         self.classes = classes
         self.entries = _entries(config, classes)
         self.bounds = {f.name: (f.metadata["low"], f.metadata["high"]) for f in dataclasses.fields(config) if f.name in LEARNABLE}
-        self.prior = {name: getattr(config, name) for name in LEARNABLE}
+        self.prior = {name: torch.tensor(getattr(config, name), dtype=torch.float64)[:, None].repeat(1, len(self.entries[name])) for name in LEARNABLE}
+        self._specialise(config.contrast)
         self.fixed = frozenset(fixed)
+        self.chances: Tensor
+        self.register_buffer("chances", torch.tensor([getattr(config, name) for name in MEASURABLE]))
         self.ends = nn.ParameterDict()
         for name in LEARNABLE:
             if name in learn:
-                self.ends[name] = nn.Parameter(self._initial(name))
+                self.ends[name] = nn.Parameter(self._within_bounds(name, self.prior[name]).float())
 
-    def _initial(self, name: str) -> Tensor:
-        """(2, n) ends at the prior; (1, n) at its middle when one value is learned."""
+    def _specialise(self, contrast: str) -> None:
+        """Means and spreads that a table of contrast gives take the place of the prior for all contrasts."""
+        for name, rows in read_contrast(contrast).items():
+            for tissue, interval in rows.items():
+                if tissue in self.classes.names:
+                    self.prior[name][:, self.classes.names.index(tissue)] = torch.tensor(interval, dtype=torch.float64)
+
+    def _within_bounds(self, name: str, ends: Tensor) -> Tensor:
+        """Low and high ends (2, n), in the parameter's unit, as they are learned: (2, n) from 0 to 1; (1, n) when one value is learned."""
         low, high = self.bounds[name]
-        ends = torch.tensor([(end - low) / (high - low) for end in self.prior[name]])
-        ends = ends.mean(0, keepdim=True) if name in self.fixed else ends
-        return ends[:, None].repeat(1, len(self.entries[name]))
+        part = ((ends - low) / (high - low)).clamp(0, 1)
+        return part.mean(0, keepdim=True) if name in self.fixed else part
+
+    @torch.no_grad()
+    def begin(self, name: str, ends: Tensor) -> None:
+        """Starts the learning of `name` at low and high ends (2, n) in its unit; where they are nan it stays where it is."""
+        if name in self.ends:
+            here = self.ends[name]
+            there = self._within_bounds(name, ends).to(here)
+            here.copy_(torch.where(there.isnan(), here, there))
+
+    def taught(self, config: SynthesisConfig) -> SynthesisConfig:
+        """What learned draws are drawn by: `config` with the chances that they have."""
+        return dataclasses.replace(config, **dict(zip(MEASURABLE, self.chances.tolist())))
 
     def value(self, name: str, positions: Tensor, learned: Tensor) -> Tensor:
         """Values (B, n), in the parameter's unit, at `positions` (B, n) from 0 to 1; `learned` (B,) chooses the range."""
-        low, high = self.prior[name]
+        low, high = self.prior[name].to(positions)
         prior = low + (high - low) * positions
         if name not in self.ends:
             return prior
@@ -77,10 +100,9 @@ class Ranges(nn.Module):
         """The prior of each entry of `summary`, under the same name."""
         report: dict[str, float] = {}
         for name in self.ends:
-            low, high = self.prior[name]
-            for entry in self.entries[name]:
+            for entry, low, high in zip(self.entries[name], *self.prior[name].tolist()):
                 ends = {"": (low + high) / 2} if name in self.fixed else {".low": low, ".high": high}
-                report |= {f"{name}{entry}{suffix}": float(end) for suffix, end in ends.items()}
+                report |= {f"{name}{entry}{suffix}": end for suffix, end in ends.items()}
         return report
 
 

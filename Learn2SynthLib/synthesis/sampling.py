@@ -84,7 +84,7 @@ def draw(config: SynthesisConfig, sizes: DrawSizes, rng: random.Random, learned:
         warp_mm=rng.uniform(*config.warp_mm),
         positions={name: _uniform(rng, (0, 1), sizes.of(name)) for name in LEARNABLE},
         dark_background=rng.random() < config.dark_background,
-        stripping=_stripping(rng, config.skull_strip),
+        stripping=_stripping(rng, config),
         thickness_mm=_thickness(rng, config, n),
         rician=rng.random() < config.rician,
         crop=_crop(rng, config, n),
@@ -95,10 +95,10 @@ def _uniform(rng: random.Random, interval: tuple[float, ...], count: int) -> tup
     return tuple(rng.uniform(*interval) for _ in range(count))
 
 
-def _stripping(rng: random.Random, probability: float) -> str:
+def _stripping(rng: random.Random, config: SynthesisConfig) -> str:
     """Tools that remove the skull differ in whether the fluid around the brain stays."""
-    how = rng.choice(STRIPPINGS[1:])
-    return how if rng.random() < probability else STRIPPINGS[0]
+    with_fluid, strip = rng.random() < config.strip_fluid, rng.random() < config.skull_strip
+    return STRIPPINGS[0 if not strip else 2 if with_fluid else 1]
 
 
 def _thickness(rng: random.Random, config: SynthesisConfig, n: int) -> tuple[float, ...]:

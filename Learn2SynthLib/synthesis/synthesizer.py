@@ -58,7 +58,7 @@ class Synthesizer(nn.Module):
         return tuple(size + 2 * round(size / 8) for size in self.window.shape)
 
     def draw(self, rng: random.Random, learned: bool = False) -> SynthesisDraw:
-        return draw(self.config, self.sizes, rng, learned)
+        return draw(self.ranges.taught(self.config) if learned else self.config, self.sizes, rng, learned)
 
     def render(self, maps: Maps, draws: Sequence[SynthesisDraw]) -> tuple[Tensor, Tensor]:
         """Images (B, 1, *shape) in [0, 1] and targets (B, *shape) of int64; the same draws give the same images."""

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable
-from unittest import mock
 
 import pytest
 import torch
@@ -104,10 +103,9 @@ def test_where_adam_has_never_seen_a_gradient_nothing_goes_through() -> None:
 
 
 def captured_gradient(strategy: Learn2Synth, index: int) -> dict[str, Tensor]:
-    """The hypergradient as it is, before its length is taken out; the synthesis is left as it was."""
+    """The hypergradient; the synthesis is left as it was."""
     strategy.teacher.step = lambda: None  # type: ignore[method-assign,assignment]
-    with mock.patch("Learn2SynthLib.learning.learn2synth._normalise_gradient"):
-        strategy.step(index)
+    strategy.step(index)
     return {name: p.grad.clone() for name, p in strategy.task.synthesizer.named_parameters() if p.grad is not None}
 
 
@@ -140,6 +138,8 @@ def test_a_whole_step_agrees_with_central_differences(
         f"learn2synth.enhancement={enhancement}",
         f"learn2synth.share={share}",
         "learn2synth.hypergradient=exact",
+        "learn2synth.objective=loss",
+        "learn2synth.begin=prior",
         "optimiser.lr=0.01",
     ]
     task = make_task(tiny(ndim, *settings), torch.float64)
@@ -170,3 +170,16 @@ def test_the_cheaper_forms_agree_with_the_exact_one(method: str, tiny: Callable[
         gradient = captured_gradient(Learn2Synth(task), index=0)
         found[name] = torch.cat([g.flatten() for g in gradient.values()])
     assert float(torch.cosine_similarity(found["exact"], found[method], 0)) > 0.999
+
+
+def test_matching_is_the_lesson_of_the_scans_less_that_of_their_counterparts(tiny: Callable[..., RunConfig], make_task: Callable[..., Task]) -> None:
+    def gradient(objective: str, of_counterparts: bool = False) -> Tensor:
+        task = make_task(tiny(2, "learn2synth.hypergradient=exact", f"learn2synth.objective={objective}"), torch.float64)
+        for index in range(3):
+            task.train(*task.randomised(index, 4))
+        if of_counterparts:
+            task.real_batch = lambda step, count, acquire: task.counterparts(step, count)  # type: ignore[method-assign]
+        return torch.cat([g.flatten() for g in captured_gradient(Learn2Synth(task), index=0).values()])
+
+    expected = gradient("loss") - gradient("loss", of_counterparts=True)
+    assert expected.any() and torch.allclose(gradient("matching"), expected, rtol=1e-8, atol=1e-14)

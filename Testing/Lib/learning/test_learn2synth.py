@@ -3,11 +3,14 @@
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from Learn2SynthLib.config import RunConfig
+from Learn2SynthLib.errors import InputError
+from Learn2SynthLib.learning.bundle import make_model
 from Learn2SynthLib.learning.learn2synth import Learn2Synth
 from Learn2SynthLib.learning.strategy import Task
 
@@ -19,7 +22,7 @@ def weights_after_a_step(task: Task) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("method", ["exact", "one_sided", "central"])
 def test_the_step_of_the_network_does_not_depend_on_the_real_images(method: str, tiny: Callable[..., RunConfig], make_task: Callable[..., Task]) -> None:
-    task = make_task(tiny(2, f"learn2synth.hypergradient={method}"))
+    task = make_task(tiny(2, f"learn2synth.hypergradient={method}", "learn2synth.begin=prior"))  # what is measured is part of the synthesis
     other = copy.deepcopy(task)
     other.real = [replace(example, image=torch.rand_like(example.image), target=example.target.flip(0)) for example in other.real]
     ends = [copy.deepcopy(task.synthesizer.ranges.ends.state_dict()) for _ in range(2)]
@@ -64,10 +67,40 @@ def test_parameters_that_are_not_to_be_learned_keep_their_prior(tiny: Callable[.
 
 def test_learning_brings_the_contrast_towards_that_of_the_real_scans(tiny: Callable[..., RunConfig], make_task: Callable[..., Task]) -> None:
     """In the made-up scans the thalamus is the brightest structure and white matter the darkest; both start at the same prior."""
-    settings = ["learn2synth.share=0", "learn2synth.lr=0.05", "network.features=[8,16]", "batch_size=8", "optimiser.lr=5e-3"]
+    settings = ["learn2synth.begin=prior", "learn2synth.share=0", "learn2synth.lr=0.05", "network.features=[8,16]", "batch_size=8", "optimiser.lr=5e-3"]
     strategy = Learn2Synth(make_task(tiny(2, *settings, 'learn2synth.learn=["contrast_mean","contrast_spread"]', steps=100)))
     for index in range(80):
         strategy.step(index)
     learned = strategy.learned()
     bright, dark = (learned[f"contrast_mean.{name}.low"] + learned[f"contrast_mean.{name}.high"] for name in ("thalamus", "cerebral white matter"))
     assert bright > dark + 0.2
+
+
+def test_counterparts_have_the_anatomy_and_pose_of_the_scans(tiny: Callable[..., RunConfig], make_task: Callable[..., Task]) -> None:
+    task = Learn2Synth(make_task(tiny(2, batch_size=8))).task
+    real, synthetic = task.real_batch(3, 8, acquire=False), task.counterparts(3, 8)
+    assert torch.equal(real[1], synthetic[1]) and real[1].any()
+    assert real[0].shape == synthetic[0].shape and not torch.allclose(real[0], synthetic[0])
+
+
+def test_matching_is_at_rest_where_scans_and_counterparts_are_alike(tiny: Callable[..., RunConfig], make_task: Callable[..., Task]) -> None:
+    """The paper's objective is not: wherever the network can still learn, images that teach it faster lower the loss more."""
+    lessons = {}
+    for objective in ("matching", "loss"):
+        strategy = Learn2Synth(make_task(tiny(2, f"learn2synth.objective={objective}")))
+        strategy.task.real_batch = lambda step, count, acquire: strategy.task.counterparts(step, count)  # type: ignore[method-assign]  # noqa: B023
+        lessons[objective] = torch.cat([v.flatten() for v in strategy._lesson(0)[1].values()])
+    assert not lessons["matching"].any() and lessons["loss"].any()
+
+
+def test_a_learned_synthesis_is_used_again(tiny: Callable[..., RunConfig], make_task: Callable[..., Task], tmp_path: Path) -> None:
+    first = Learn2Synth(make_task(tiny(2)))
+    first.step(0)
+    make_model(first, {}, None, 1).write(tmp_path / "first.l2s")
+    again = Learn2Synth(make_task(tiny(2, f"learn2synth.begin={tmp_path / 'first.l2s'}", "learn2synth.lr=0")))
+    before = again.learned()
+    assert before == first.learned()
+    again.step(0)
+    assert again.learned() == before
+    with pytest.raises(InputError, match="has learned another synthesis"):
+        Learn2Synth(make_task(tiny(2, f"learn2synth.begin={tmp_path / 'first.l2s'}", 'learn2synth.learn=["noise"]')))

@@ -1,0 +1,147 @@
+"""The figures of the page, in one style: quiet, and told apart without colour vision (Okabe and Ito's colours, markers, dashes)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+import numpy as np
+from matplotlib import pyplot
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from Learn2SynthLib.pictures import write_png
+
+pyplot.switch_backend("Agg")
+INK, FAINT, TRACK = "#191c22", "#6e747e", "#e8eaee"
+BLUE, SKY, GREEN, ORANGE, VERMILION, PURPLE = "#0072b2", "#56b4e9", "#009e73", "#e69f00", "#d55e00", "#cc79a7"
+pyplot.rcParams.update({
+    "font.size": 9, "axes.titlesize": 10, "axes.titlelocation": "left", "lines.linewidth": 1.4, "lines.markersize": 5, "legend.frameon": False,
+    "text.color": INK, "axes.labelcolor": INK, "xtick.labelcolor": INK, "ytick.labelcolor": INK, "xtick.color": FAINT, "ytick.color": FAINT,
+    "axes.edgecolor": FAINT, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": TRACK, "axes.axisbelow": True,
+    "figure.dpi": 120, "figure.constrained_layout.use": True,
+})  # fmt: skip
+
+Curve = Sequence[tuple[int, float, float, float]]
+# Colour, marker and line of each method: a colour a family, grey for those that never see a scan.
+LOOKS = {
+    "supervised": (GREEN, "s", ":"),
+    "supervised, augmented": (GREEN, "s", "-"),
+    "mixed": (ORANGE, "D", "-"),
+    "fine-tuned": (PURPLE, "v", "-"),
+    "randomised": (FAINT, "_", "--"),
+    "randomised, T1 prior": (INK, "_", ":"),
+    "learn2synth": (BLUE, "o", "-"),
+    "learn2synth, network": (SKY, "^", ":"),
+    "learn2synth, both": (SKY, "P", "-"),
+}
+FORMS = {"exact": (INK, "s"), "one_sided": (BLUE, "o"), "central": (VERMILION, "^")}
+COSINES = {10.0**-k: f"{1 - 10.0**-k:.8g}" for k in range(9)}  # by their distances from 1
+
+
+def write(figure: Figure, path: Path) -> None:
+    """In few colours: such drawings need no more, and the file is a quarter as large."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    write_png(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(128), path)
+    pyplot.close(figure)
+
+
+def curves(panels: Mapping[str, Mapping[str, Curve]], path: Path) -> None:
+    """Number of scans, mean and interval of each method; neighbours stand beside each other so that intervals do not hide each other."""
+    figure, axes = pyplot.subplots(1, len(panels), figsize=(2.4 + 4.2 * len(panels), 3.8), sharey=True, squeeze=False)
+    for ax, (title, methods) in zip(axes[0], panels.items()):
+        for k, (method, points) in enumerate(methods.items()):
+            if points:
+                draw_curve(ax, method, points, 0.03 * (k - len(methods) / 2))
+        scans = sorted({scans for points in methods.values() for scans, *_ in points})
+        ax.set(title=title, xlabel="annotated scans", xticks=scans, xlim=(scans[0] - 0.5, scans[-1] + 0.5))
+    axes[0][0].set_ylabel("mean Dice in domain")
+    handles = {label: handle for ax in axes[0] for handle, label in zip(*ax.get_legend_handles_labels())}
+    shown = [method for method in LOOKS if method in handles]
+    figure.legend([handles[method] for method in shown], shown, loc="outside right center")
+    write(figure, path)
+
+
+def draw_curve(ax: Axes, method: str, points: Curve, aside: float) -> None:
+    scans, means, lows, highs = np.array(points).T
+    colour, marker, line = LOOKS[method]
+    ax.vlines(scans + aside, lows, highs, colour, alpha=0.5, linewidth=1)
+    ax.plot(scans + aside, means, color=colour, marker=marker, linestyle=line, label=method)
+
+
+def heat_map(values: Sequence[Sequence[float | None]], rows: Sequence[str], columns: Sequence[str], title: str, path: Path) -> None:
+    """Values from 0 to 1, each written into its field; None: not run."""
+    numbers = np.array([[math.nan if value is None else value for value in line] for line in values])
+    figure, ax = pyplot.subplots(figsize=(1.6 + 0.85 * len(columns), 0.9 + 0.3 * len(rows)))
+    ax.imshow(numbers, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for (r, c), value in np.ndenumerate(numbers):
+        told, colour = ("not run", FAINT) if math.isnan(value) else (f"{value:.2f}", "white" if value > 0.6 else INK)
+        ax.text(c, r, told, ha="center", va="center", color=colour, fontsize=8)
+    ax.set_xticks(range(len(columns)), [fill(name, 12) for name in columns], fontsize=8)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.set_title(title)
+    ax.grid(False)
+    ax.tick_params(length=0, top=False)
+    ax.spines[:].set_visible(False)
+    write(figure, path)
+
+
+def recovery(experiments: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
+    """A panel an experiment, a colour a parameter, a line a seed; dashed: what is planted."""
+    columns = min(4, len(experiments))
+    lines = math.ceil(len(experiments) / columns)
+    figure, axes = pyplot.subplots(lines, columns, figsize=(0.6 + 2.3 * columns, 0.4 + 1.7 * lines), sharex=True, squeeze=False)
+    for ax in axes.flat[len(experiments) :]:
+        ax.set_visible(False)
+    for k, (ax, (name, runs)) in enumerate(zip(axes.flat, experiments.items())):
+        draw_recovery(ax, runs)
+        ax.tick_params(labelbottom=k >= len(experiments) - columns)
+        ax.set_title(name, fontsize=9)
+    figure.supxlabel("step", fontsize=9)
+    write(figure, path)
+
+
+def draw_recovery(ax: Axes, runs: Sequence[Mapping[str, Any]]) -> None:
+    planted = runs[0]["planted"]
+    for colour, (key, value) in zip((BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, FAINT), planted.items()):
+        for run in runs:
+            steps = run["curve_every"] * np.arange(len(run["curve"][key]))
+            ax.plot(steps, run["curve"][key], color=colour, linewidth=0.9, label=key if run is runs[0] else None)
+        ax.axhline(value, color=colour, linestyle="--", linewidth=1)
+    if 1 < len(planted) < 4:  # more would hide the curves
+        ax.legend(fontsize=7, handlelength=1)
+
+
+def cosines(grids: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
+    """Cosine similarities over the steps, spread out where they are close to 1."""
+    figure, axes = pyplot.subplots(1, len(grids), figsize=(2 + 3.8 * len(grids), 3.6), sharey=True, squeeze=False)
+    for ax, (grid, steps) in zip(axes[0], grids.items()):
+        places = [step["step"] for step in steps]
+        for form, precision in dict.fromkeys((f["form"], f["precision"]) for step in steps for f in step["found"]):
+            found = [next(f["cosine"] for f in step["found"] if (f["form"], f["precision"]) == (form, precision)) for step in steps]
+            draw_cosines(ax, places, found, form, precision)
+        ax.plot(places, distances([step["reference"]["cosine"] for step in steps]), color=FAINT, linewidth=1, linestyle=":", label="reference with itself")
+        ax.set(title=grid, xlabel="step", yscale="log")
+        ax.set_yticks(list(COSINES), list(COSINES.values()))
+        ax.minorticks_off()
+    axes[0][0].invert_yaxis()
+    axes[0][0].set_ylabel("cosine similarity")
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right center")
+    write(figure, path)
+
+
+def draw_cosines(ax: Axes, steps: Sequence[int], found: Sequence[float], form: str, precision: str) -> None:
+    colour, marker = FORMS[form]
+    line, fill_colour = ("-", colour) if precision == "float64" else ("--", "white")
+    ax.plot(steps, distances(found), color=colour, marker=marker, linestyle=line, markerfacecolor=fill_colour, label=f"{form}, {precision}")
+
+
+def distances(found: Sequence[float]) -> np.ndarray:
+    """Distances from 1, as far as they are written down."""
+    return np.maximum(1 - np.array(found), 1e-9)

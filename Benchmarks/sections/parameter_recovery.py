@@ -1,0 +1,85 @@
+"""Parameter recovery: planted synthesis parameters learned back, from recovery.json."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from recovery import AVERAGED, EXPERIMENTS
+
+from . import figures
+from .markdown import NOT_RUN, Section, counted, duration, listed, number, picture, table, versions
+
+TITLE = "Parameter recovery"
+# Means that Hu et al. (2025) publish for their synthetic experiment, by planted standard deviation of the noise.
+PAPER = {0.0: -0.001, 0.05: 0.042, 0.1: 0.098, 0.15: 0.146}
+ABOUT = f""""Real" images are rendered with planted parameters; a second synthesis that starts at random values learns from them as `learn2synth` does.
+Learned: the mean of the last {100 * AVERAGED:.0f} % of the steps. Error: of the mean over seeds, in per cent of what was planted, or absolute where that is 0.
+Paper: the means that Hu et al. (2025) publish for noise."""
+
+Run = dict[str, Any]
+
+
+def section(record: dict[str, Any], pictures: Path) -> Section:
+    runs: dict[int, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
+    for run in sorted(record.get("runs", ()), key=lambda run: run["seed"]):
+        runs[run["steps"]][run["experiment"]].append(run)
+    blocks = [ABOUT, made_by(record)]
+    for steps, experiments in sorted(runs.items()):
+        named = {name: experiments.get(name, []) for name in dict.fromkeys([*EXPERIMENTS, *experiments])}
+        path = pictures / f"recovery-{steps}.png"
+        figures.recovery({name: same for name, same in named.items() if same}, path)
+        rows = [line for name, same in named.items() for line in lines(name, same)]
+        blocks += [f"### {steps} steps", picture(path, "Learned values over the steps, a curve a seed; dashed: planted")]
+        blocks += [table(["experiment", "parameter", "planted", "learned", "each seed", "error", "paper"], rows)]
+    return Section(TITLE, summary(runs), blocks)
+
+
+def made_by(record: dict[str, Any]) -> str:
+    runs = record.get("runs", ())
+    if not runs:
+        return f"Command: `python Benchmarks/recovery.py`: {NOT_RUN}."
+    seeds, steps = ({run[key] for run in runs} for key in ("seed", "steps"))
+    took = f"{counted(len(runs), 'run')}, {counted(len(seeds), 'seed')}, {listed(sorted(steps))} steps, {duration(sum(run['seconds'] for run in runs))} in all"
+    return f"Command: `{record['command']}`; {took}; {versions(runs, {'torch': 'torch', 'python': 'Python'})}."
+
+
+def summary(runs: dict[int, dict[str, list[Run]]]) -> str:
+    """How far off the parameters are, of the longest runs."""
+    if not runs:
+        return f"{NOT_RUN}."
+    steps = max(runs)
+    found = [(run["planted"][key], learned(same, key)) for same in runs[steps].values() for run in same[:1] for key in run["planted"]]
+    relative, absolute = ([abs(error(p, m)) for p, m in found if _is_zero(p) == zero] for zero in (False, True))
+    told = [f"{len(runs[steps])} of {len(EXPERIMENTS)} experiments with {steps} steps"]
+    told += [f"mean error {100 * fmean(relative):.0f} % over {counted(len(relative), 'value')}"] if relative else []
+    told += [f"{fmean(absolute):.3f} over {counted(len(absolute), 'value')} planted at 0"] if absolute else []
+    return f"{listed(told)}."
+
+
+def lines(name: str, runs: Sequence[Run]) -> Iterator[list[str]]:
+    """A line for each parameter of an experiment."""
+    if not runs:
+        yield [name, *[NOT_RUN] * 5, ""]
+    for key, planted in runs[0]["planted"].items() if runs else ():
+        seeds = listed(f"{run['learned'][key]:.3f}" for run in runs)
+        mean = learned(runs, key)
+        off = f"{error(planted, mean):+.3f}" if _is_zero(planted) else f"{100 * error(planted, mean):+.0f} %"
+        paper = PAPER.get(round(planted, 4)) if key == "noise" else None
+        yield [name, key, number(planted), f"{mean:.3f}", seeds, off, "" if paper is None else f"{paper:.3f}"]
+
+
+def learned(runs: Sequence[Run], key: str) -> float:
+    return fmean(run["learned"][key] for run in runs)
+
+
+def error(planted: float, found: float) -> float:
+    return found - planted if _is_zero(planted) else (found - planted) / abs(planted)
+
+
+def _is_zero(value: float) -> bool:
+    """Values are planted in single precision."""
+    return abs(value) < 1e-6

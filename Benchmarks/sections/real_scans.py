@@ -1,0 +1,157 @@
+"""Real scans: every way of training side by side, from trials.jsonl."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import fmean
+
+from trials import MAIN, OURS
+
+from . import figures
+from .markdown import NOT_RUN, Section, counted, details, duration, interval, listed, number, picture, points, small, table, versions
+from .samples import IN_DOMAIN, LEVEL, OUT_OF_DOMAIN, RESAMPLES, ROWS, SHIFTED, SITES, Record, Sample, Setup, Trials
+from .targets import checklist
+
+TITLE = "Real scans"
+COMPARED = (OURS, "randomised", "mixed", "supervised, augmented")
+PROGRAMS = {"learn2synth": "learn2synth", "torch": "torch", "python": "Python"}
+ABOUT = f"""Every method trains the same network on the label maps of the same six people (MICCAI 2012 challenge, T1, manual labels) with equal steps, and is
+given the scans of some of these people. Measured at the last step: on four other people as they are (`malf T1`, in domain) and shifted ({listed(SHIFTED)}), and
+on six older people of another site with automatic labels ({listed(SITES)}). Mean Dice of twelve structures and 95 % Hausdorff distance, on the model's 2 mm
+grid. Methods that are given no scans stand in every table as they are with 0."""
+CREDITS = """Shown is NiiVue's demo image (BSD-2-Clause), which is not among the scans measured. Those are OASIS scans with labels by Neuromorphometrics,
+Inc. (CC BY-NC 3.0) and NiChart demo data (University of Pennsylvania, SBIA licence)."""
+INTERVALS = f"""Small figures are {100 * LEVEL:.0f} % intervals of a percentile bootstrap ({RESAMPLES} resamples, fixed seed) that draws people and
+seeds again, each on their own; where there is one seed, only people. People are few, four or six, so the intervals are rather too narrow, and they speak of
+these ten people. The p-values are of Wilcoxon's signed-rank test over pairs of the same person and seed; pairs that share a person or a seed are not
+independent, which the test assumes, and nothing is corrected for the number of comparisons: read them as a description. With 4 pairs none can be below
+0.125, with 6 none below 0.031."""
+
+
+def section(trials: Trials, pictures: Path) -> Section:
+    targets, verdicts = checklist(trials)
+    main = [record for record in trials.records if record["trial"]["method"] in MAIN]
+    shifts = pictures / "shifts.png"
+    blocks = [ABOUT, made_by(main, "main"), INTERVALS]
+    blocks += [picture(shifts, "One slice of a scan as it is and as each shift makes it"), CREDITS] if shifts.is_file() else []
+    blocks += ["### Targets", targets]
+    setups = trials.setups(list(MAIN))
+    if setups:
+        blocks += [*drawn(trials, setups, pictures), *(block for setup in setups for block in tables(trials, setup)), *distances(trials, setups)]
+    return Section(TITLE, f"{summary(trials, main, setups)} Targets: {verdicts}.", blocks)
+
+
+def made_by(records: Sequence[Record], study: str) -> str:
+    """The command, and what it took."""
+    if not records:
+        return f"Command: `python Benchmarks/trials.py --runs FOLDER --study {study}`: {NOT_RUN}."
+    values = {option: sorted({r["trial"][key] for r in records}) for option, key in (("scans", "scans"), ("seeds", "seed"), ("steps", "steps"))}
+    values["scans"] = [scans for scans in values["scans"] if scans] or [0]
+    options = " ".join(f"--{option} {' '.join(map(str, numbers))}" for option, numbers in values.items())
+    took = f"{counted(len(records), 'trial')}, {counted(len(values['seeds']), 'seed')}, {duration(sum(r['seconds'] for r in records))} of training in all"
+    return f"Command: `python Benchmarks/trials.py --runs FOLDER --study {study} {options}`; {took}; {versions((r['versions'] for r in records), PROGRAMS)}."
+
+
+def summary(trials: Trials, records: Sequence[Record], setups: Sequence[Setup]) -> str:
+    """The figures of the setup that most trials share, the last of them where there are several."""
+    if not setups:
+        return f"{NOT_RUN}."
+    setup = max(setups, key=lambda setup: (sum(len(trials.chosen(method, setup)) for method in MAIN), setup))
+    told = listed(f"`{method}` {inside_and_outside(trials, method, setup)}" for method in COMPARED)
+    return f"{counted(len(records), 'trial')}; mean Dice in domain / out of domain with {setup}: {told}."
+
+
+def inside_and_outside(trials: Trials, method: str, setup: Setup) -> str:
+    inside, outside = (trials.sample(method, setup, rows) for rows in (IN_DOMAIN, OUT_OF_DOMAIN))
+    return f"{inside.mean:.3f} / {outside.mean:.3f}" if inside and outside else NOT_RUN
+
+
+def drawn(trials: Trials, setups: Sequence[Setup], pictures: Path) -> Iterator[str]:
+    """In domain over the number of scans; every row for the most scans of each number of steps."""
+    by_steps = {steps: [setup for setup in setups if setup.steps == steps] for steps in sorted({setup.steps for setup in setups})}
+    panels = {f"{steps} steps": {method: curve(trials, method, same) for method in MAIN} for steps, same in by_steps.items()}
+    figures.curves(panels, pictures / "dice-by-scans.png")
+    yield picture(pictures / "dice-by-scans.png", "Dice in domain over the number of annotated scans, with 95 % intervals")
+    for steps, same in by_steps.items():
+        samples = [[trials.sample(method, same[-1], (row,)) for method in MAIN] for row in ROWS]
+        path = pictures / f"dice-by-row-{steps}.png"
+        figures.heat_map([[sample.mean if sample else None for sample in line] for line in samples], ROWS, list(MAIN), f"Dice, {same[-1]}", path)
+        yield picture(path, f"Dice of every measured row and method, {same[-1]}")
+
+
+def curve(trials: Trials, method: str, setups: Sequence[Setup]) -> list[tuple[int, float, float, float]]:
+    """Number of scans, mean and interval, where the method was run."""
+    samples = {setup.scans: trials.sample(method, setup, IN_DOMAIN) for setup in setups}
+    return [(scans, sample.mean, *sample.interval) for scans, sample in samples.items() if sample]
+
+
+def tables(trials: Trials, setup: Setup) -> Iterator[str]:
+    yield f"### {setup}"
+    yield dice(trials, setup)
+    yield f"`{OURS}` minus each other method, in points of Dice:"
+    yield comparisons(trials, setup)
+    yield details(f"Structures in domain: Dice and 95 % Hausdorff distance in mm, {setup}", structures(trials, setup))
+
+
+def dice(trials: Trials, setup: Setup) -> str:
+    """The best method of each row is bold."""
+    means = {**{row: (row,) for row in ROWS}, "mean out of domain": OUT_OF_DOMAIN}
+    rows = [[name, *best_bold([trials.sample(method, setup, of) for method in MAIN])] for name, of in means.items()]
+    records = [list(trials.chosen(method, setup).values()) for method in MAIN]
+    rows.append(["seeds", *(seeds_told(len(same)) for same in records)])
+    rows.append(["seconds of a training", *(f"{fmean(r['seconds'] for r in same):.0f}" if same else NOT_RUN for same in records)])
+    return table(["Dice", *MAIN], rows)
+
+
+def seeds_told(count: int) -> str:
+    return small("1", "intervals over people only") if count == 1 else str(count or NOT_RUN)
+
+
+def best_bold(samples: Sequence[Sample]) -> list[str]:
+    best = max((f"{sample.mean:.3f}" for sample in samples if sample), default="")
+    means = [f"{sample.mean:.3f}" if sample else NOT_RUN for sample in samples]
+    return [small(f"**{mean}**" if mean == best else mean, interval(*sample.interval, ".3f")) if sample else mean for sample, mean in zip(samples, means)]
+
+
+def comparisons(trials: Trials, setup: Setup) -> str:
+    """Pair by pair: where it was taught, and where it was not."""
+    columns = {"in domain": IN_DOMAIN, "mean of the shifts": SHIFTED, **{site: (site,) for site in SITES}}
+    others = [method for method in MAIN if method != OURS]
+    rows = [[f"`{other}`", *(compared(trials.difference(OURS, other, setup, of)) for of in columns.values())] for other in others]
+    return table(["minus", *columns], rows)
+
+
+def compared(difference: Sample) -> str:
+    if not difference:
+        return NOT_RUN
+    low, high = difference.interval
+    p = f"p {difference.p:.3f}" if difference.p >= 0.001 else "p < 0.001"
+    return small(points(difference.mean), f"{interval(100 * low, 100 * high, '+.1f')}; {p}, {difference.pairs} pairs")
+
+
+def structures(trials: Trials, setup: Setup) -> str:
+    records = [record for method in MAIN for record in trials.chosen(method, setup).values()]
+    scans = (scan for record in records for scan in record["rows"][IN_DOMAIN[0]].values())
+    names = dict.fromkeys(name for scan in scans for name in scan["dice"] if name != "mean")
+    return table(["", *MAIN], [[name, *(structure(trials, method, setup, name) for method in MAIN)] for name in names])
+
+
+def structure(trials: Trials, method: str, setup: Setup, name: str) -> str:
+    overlap, distance = (trials.sample(method, setup, IN_DOMAIN, metric, name) for metric in ("dice", "hd95_mm"))
+    return small(f"{overlap.mean:.2f}", f"{number(distance.mean, 2)} mm") if overlap else NOT_RUN
+
+
+def distances(trials: Trials, setups: Sequence[Setup]) -> Iterator[str]:
+    yield "### Hausdorff distance in domain"
+    yield "A structure that was not found at all has no distance and is not in the mean; where there are any, their number a scan is given."
+    yield table(["mm", *map(str, setups)], [[f"`{method}`", *(distance(trials, method, setup) for setup in setups)] for method in MAIN])
+
+
+def distance(trials: Trials, method: str, setup: Setup) -> str:
+    sample = trials.sample(method, setup, IN_DOMAIN, "hd95_mm")
+    if not sample:
+        return NOT_RUN
+    scans = [scan for record in trials.chosen(method, setup).values() for scan in record["rows"][IN_DOMAIN[0]].values()]
+    missed = fmean(len(scan["dice"].keys() - scan["hd95_mm"].keys()) for scan in scans)
+    return small(f"{sample.mean:.2f}", interval(*sample.interval, ".2f") + (f"; {missed:.1f} not found" if missed else ""))

@@ -1,0 +1,134 @@
+"""Trials as samples: the same people measure the networks of every seed, so people and seeds are crossed, and both are resampled.
+
+Intervals are of a percentile bootstrap: seeds and people are drawn again with replacement, each on their own. Two methods are compared pair by pair, on
+the same person with the same seed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.stats import wilcoxon
+from shifts import SHIFTS
+from trials import ELDERS, METHODS
+from trials import IN_DOMAIN as HOME
+
+from .markdown import counted
+
+RESAMPLES, LEVEL = 2000, 0.95
+IN_DOMAIN, SITES = (HOME,), tuple(ELDERS.values())
+SHIFTED = tuple(SHIFTS)
+OUT_OF_DOMAIN = (*SHIFTED, *SITES)
+ROWS = (*IN_DOMAIN, *OUT_OF_DOMAIN)
+
+Record = dict[str, Any]
+
+
+class Setup(NamedTuple):
+    """What methods must have in common to be compared; of those that are given no scans, `scans` says nothing."""
+
+    steps: int
+    scans: int
+
+    def __str__(self) -> str:
+        return f"{self.steps} steps, {counted(self.scans, 'scan')}"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A measure of crossed seeds and people.
+
+    groups: for each group of people an array (seeds, people), nan where a person has no measure. weights: the rows that each group stands for.
+    """
+
+    seeds: tuple[int, ...]
+    groups: tuple[np.ndarray, ...]
+    weights: tuple[int, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.seeds)
+
+    def __sub__(self, other: Sample) -> Sample:
+        """The differences of the pairs that there are."""
+        seeds = tuple(seed for seed in self.seeds if seed in other.seeds)
+        if not seeds:
+            return EMPTY
+        pairs = zip(self.of(seeds).groups, other.of(seeds).groups, strict=True)
+        return Sample(seeds, tuple(ours - theirs for ours, theirs in pairs), self.weights)
+
+    def of(self, seeds: Sequence[int]) -> Sample:
+        chosen = [self.seeds.index(seed) for seed in seeds]
+        return Sample(tuple(seeds), tuple(values[chosen] for values in self.groups), self.weights)
+
+    @property
+    def mean(self) -> float:
+        return float(np.average([_mean(values, (0, 1)) for values in self.groups], weights=self.weights))
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The ends of the interval of the mean; with one seed only people are drawn again."""
+        rng = np.random.default_rng(0)
+        seeds = rng.integers(len(self.seeds), size=(RESAMPLES, len(self.seeds), 1))
+        means = []
+        for values in self.groups:
+            people = rng.integers(values.shape[1], size=(RESAMPLES, 1, values.shape[1]))
+            means.append(_mean(values[seeds, people], (1, 2)))
+        low, high = np.quantile(np.average(means, axis=0, weights=self.weights), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        return float(low), float(high)
+
+    @property
+    def pairs(self) -> int:
+        return sum(values.size for values in self.groups)
+
+    @property
+    def p(self) -> float:
+        """Wilcoxon's signed-rank test of differences against 0, two-sided."""
+        differences = np.concatenate([values.ravel() for values in self.groups])
+        return float(wilcoxon(differences).pvalue) if differences.any() else 1.0
+
+
+EMPTY = Sample((), (), ())
+
+
+@dataclass(frozen=True)
+class Trials:
+    records: Sequence[Record]
+
+    def chosen(self, method: str, setup: Setup) -> dict[int, Record]:
+        """The records of one method, by seed."""
+        wanted = {"method": method, "scans": setup.scans if METHODS[method].scans else 0, "steps": setup.steps}
+        return {r["trial"]["seed"]: r for r in self.records if wanted.items() <= r["trial"].items()}
+
+    def setups(self, methods: Sequence[str]) -> list[Setup]:
+        """In which any of the methods was run; with 0 scans only where nothing else was."""
+        found = {Setup(r["trial"]["steps"], r["trial"]["scans"]) for r in self.records if r["trial"]["method"] in methods}
+        taught = {setup.steps for setup in found if setup.scans}
+        return sorted(setup for setup in found if setup.scans or setup.steps not in taught)
+
+    def sample(self, method: str, setup: Setup, rows: Sequence[str], metric: str = "dice", structure: str = "mean") -> Sample:
+        """The mean over the rows, for every person who is in them."""
+        records = {seed: r for seed, r in sorted(self.chosen(method, setup).items()) if set(rows) <= r["rows"].keys()}
+        groups = defaultdict(list)
+        for row in rows if records else ():
+            measured = [_by_person(record["rows"][row], metric, structure) for record in records.values()]
+            people = tuple(sorted(measured[0]))
+            groups[people].append([[of_seed[person] for person in people] for of_seed in measured])
+        return Sample(tuple(records), tuple(np.mean(same, axis=0) for same in groups.values()), tuple(len(same) for same in groups.values()))
+
+    def difference(self, method: str, other: str, setup: Setup, rows: Sequence[str]) -> Sample:
+        return self.sample(method, setup, rows) - self.sample(other, setup, rows)
+
+
+def _by_person(scans: Record, metric: str, structure: str) -> dict[str, float]:
+    """A person's scans are named `person_contrast`."""
+    return {name.split("_")[0]: scores[metric].get(structure, np.nan) for name, scores in scans.items()}
+
+
+def _mean(values: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    """Of the numbers among the values; nan where there is none."""
+    with np.errstate(invalid="ignore"):
+        return np.nansum(values, axis=axes) / np.isfinite(values).sum(axis=axes)

@@ -1,0 +1,253 @@
+"""Real scans: every way of training side by side, on the same people, network and budget, measured where it was taught and where it was not.
+
+    python Benchmarks/trials.py --runs FOLDER [--study main] [--methods NAME...] [--scans 1 2 3 5] [--seeds 0 1 2] [--steps 1500]
+
+A trial is one training: a method, a number of annotated scans, a seed, a number of steps. Trials that Benchmarks/results/trials.jsonl holds are not run
+again; a trial that was stopped is resumed from FOLDER; the same command started twice shares the work. Data: LEARN2SYNTH_DATA or ../shared/data.
+
+Six people (MICCAI 2012 challenge, skull-stripped T1, manual labels) are the label maps of every trial; the scans of some of them are given, others for every
+seed. Four other people measure it, as they are and shifted (shifts.py), and six older people of another site (NiChart, T1 and FLAIR, automatic labels), brain
+only. Dice and 95 % Hausdorff distance on the model's 2 mm grid, at the last step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+HERE = Path(__file__).resolve()
+sys.path.insert(0, str(HERE.parents[1]))
+
+from shifts import SHIFTS, brain_only
+
+from Learn2SynthLib import __version__
+from Learn2SynthLib.config import LEARNABLE, RunConfig, build_config
+from Learn2SynthLib.learning.data import Example, load_examples, preparation_for
+from Learn2SynthLib.learning.session import train_run
+from Learn2SynthLib.run import Run
+from Learn2SynthLib.segmentation.evaluation import evaluate
+from Learn2SynthLib.segmentation.segmenter import Segmenter
+from Learn2SynthLib.volume.cohort import Cohort, Subject
+from Learn2SynthLib.volume.image import Image, LabelMap
+
+DATA = Path(os.environ.get("LEARN2SYNTH_DATA", HERE.parents[2] / "shared" / "data"))
+RESULTS = HERE.parent / "results" / "trials.jsonl"
+IN_DOMAIN, ELDERS = "malf T1", {"T1w": "NiChart T1", "FLAIR": "NiChart FLAIR"}
+STEPS, SCANS, SEEDS = (1500, 4000), (1, 2, 3, 5), (0, 1, 2)
+NETWORK = "network.features=[8,16,32,64]"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way of training: strategy and settings.
+
+    scans: whether it is given any; one that is not has 0 of them, whatever the number asked for. maps: how many of the six people's label maps, first the
+    people whose scans are given. more_maps: how many of SynthSeg's are added. after: a method whose run must be there, its model's path is `{model}` in
+    the settings.
+    """
+
+    strategy: str
+    settings: tuple[str, ...] = ()
+    scans: bool = True
+    maps: int = 6
+    more_maps: int = 0
+    after: str | None = None
+
+
+def _taught(*settings: str, **more: Any) -> Method:
+    return Method("learn2synth", tuple(f"learn2synth.{setting}" for setting in settings), **more)
+
+
+OURS = "learn2synth"
+MAIN = {
+    "supervised": Method("supervised", ("supervised.augmentation=false",)),
+    "supervised, augmented": Method("supervised"),
+    "mixed": Method("mixed"),
+    "fine-tuned": Method("fine_tuned"),
+    "randomised": Method("randomised", scans=False),
+    "randomised, T1 prior": Method("randomised", ("synthesis.contrast=t1",), scans=False),
+    OURS: Method("learn2synth"),
+    "learn2synth, network": _taught("enhancement=network"),
+    "learn2synth, both": _taught("enhancement=both"),
+}
+PARTS = {f"learn2synth, {name} alone": _taught(f"learn=[{json.dumps(name)}]") for name in LEARNABLE}
+ABLATIONS = {
+    "learn2synth, nothing learned": _taught("lr=0"),
+    "learn2synth, begun at the prior": _taught("begin=prior"),
+    "learn2synth, the paper's objective": _taught("objective=loss"),
+    "learn2synth, the paper's objective, begun at the prior": _taught("objective=loss", "begin=prior"),
+    "learn2synth, exact": _taught("hypergradient=exact"),
+    **{f"learn2synth, share {share}": _taught(f"share={share}") for share in (0.0, 0.25, 0.75)},
+    **{f"learn2synth, outer rate {rate}": _taught(f"lr={rate}") for rate in (0.003, 0.03, 0.1)},
+    **{f"learn2synth, every {every} steps": _taught(f"every={every}") for every in (2, 5, 10)},
+    **{f"learn2synth, learning for {part} of the run": _taught(f"duration={part}") for part in (0.1, 0.2, 0.94)},
+    "learn2synth, sgd": Method("learn2synth", ("optimiser.name=sgd", "optimiser.lr=0.05")),
+    "learn2synth, its synthesis used again": _taught("begin={model}", "lr=0", after=OURS),
+    **{f"learn2synth, {maps} label maps": Method("learn2synth", maps=maps) for maps in (1, 2, 3)},
+    **{f"randomised, {maps} label maps": Method("randomised", scans=False, maps=maps) for maps in (1, 2, 3)},
+    "learn2synth, 26 label maps": Method("learn2synth", more_maps=20),
+    "randomised, 26 label maps": Method("randomised", scans=False, more_maps=20),
+}
+STUDIES = {"main": MAIN, "parts": PARTS, "ablations": ABLATIONS}
+METHODS = MAIN | PARTS | ABLATIONS
+
+
+@dataclass(frozen=True)
+class Trial:
+    method: str
+    scans: int
+    seed: int
+    steps: int
+
+    @property
+    def name(self) -> str:
+        words = "".join(letter if letter.isalnum() or letter == "." else "-" for letter in self.method).replace("--", "-")
+        return f"{words}_{self.scans}_{self.seed}_{self.steps}"
+
+    def config(self, runs: Path) -> RunConfig:
+        method = METHODS[self.method]
+        model = Run(runs / replace(self, method=method.after or self.method).name).model_path
+        settings = [setting.replace("{model}", json.dumps(str(model))) for setting in method.settings]
+        rare = ("validate_every=1000000", "preview_every=1000000")
+        return build_config("quick-2d", [NETWORK, *rare, *settings], strategy=method.strategy, steps=self.steps, seed=self.seed)
+
+    @property
+    def cohort(self) -> Cohort:
+        """The label maps; of `scans` people the image too, others for every seed. Validation, once at the end, chooses nothing."""
+        method, people = METHODS[self.method], malf("train")
+        turned = [people[(self.seed + k) % len(people)] for k in range(method.maps)]
+        maps = (person if k < self.scans else replace(person, role="label_map", image=None) for k, person in enumerate(turned))
+        return Cohort((*maps, *synthseg()[: method.more_maps], *(replace(person, role="validation") for person in malf("val"))))
+
+
+def main() -> None:
+    options = parse()
+    torch.set_num_threads(options.threads)
+    for trial in trials(options):
+        run = Run(options.runs / trial.name)
+        if trial in finished() or run.in_use():
+            continue
+        print(f"{trial.name} ...", flush=True)
+        record = measured(trial, run)
+        with RESULTS.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+        print(f"{trial.name}: {told(record)}", flush=True)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--study", choices=STUDIES, default="main")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, metavar="NAME", help="these, of any study")
+    parser.add_argument("--scans", nargs="+", type=int, default=SCANS)
+    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
+    parser.add_argument("--steps", nargs="+", type=int, default=STEPS[:1])
+    parser.add_argument("--threads", type=int, default=1)
+    return parser.parse_args()
+
+
+def trials(options: argparse.Namespace) -> Iterator[Trial]:
+    """Seed by seed, so that a table is whole early; once only where the number of scans makes no difference."""
+    for steps in options.steps:
+        for seed in options.seeds:
+            for scans in options.scans:
+                for method in options.methods or STUDIES[options.study]:
+                    if METHODS[method].scans or scans == options.scans[0]:
+                        yield Trial(method, scans if METHODS[method].scans else 0, seed, steps)
+
+
+def read_results(path: Path = RESULTS) -> list[dict[str, Any]]:
+    """Every record whose method is still made as it was then."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return [record for line in lines if still_made(record := json.loads(line))]
+
+
+def still_made(record: Mapping[str, Any]) -> bool:
+    """Whether the trial would be run with the settings of then; settings that have come since do not count."""
+    trial = Trial(**record["trial"])
+    return trial.method in METHODS and _holds(trial.config(Path()).to_json(), record["config"])
+
+
+def _holds(now: Any, then: Any) -> bool:
+    if isinstance(then, dict):
+        return all(key in now and _holds(now[key], value) for key, value in then.items())
+    return now == then
+
+
+def finished() -> set[Trial]:
+    return {Trial(**record["trial"]) for record in read_results()}
+
+
+def measured(trial: Trial, run: Run) -> dict[str, Any]:
+    """Trains the trial, or what is left of it, and measures its network on every row."""
+    last = train_run(trial.config(run.folder.parent), trial.cohort, run, lambda event: None)
+    segmenter = Segmenter.load(run.model_path)
+    return {
+        "trial": asdict(trial),
+        "config": trial.config(Path()).to_json(),
+        "seconds": last["seconds"],
+        "rows": {row: {scan.name: scores(segmenter, scan, row == IN_DOMAIN) for scan in scans} for row, scans in scenes().items()},
+        "versions": {"learn2synth": __version__, "torch": torch.__version__, "python": platform.python_version()},
+    }
+
+
+def scores(segmenter: Segmenter, scan: Example, structures: bool) -> dict[str, dict[str, float]]:
+    """Dice, and 95 % Hausdorff distance in mm: the mean, and, if asked for, every structure that has one (no distance where it was missed)."""
+    assert scan.image is not None
+    found = segmenter.segment(Image(scan.image, scan.grid)).labels
+    table = segmenter.card.table
+    reference = LabelMap(torch.tensor(table.values)[scan.target.long()].int(), scan.grid, table.name)
+    measures = evaluate(found, reference, table)
+    kept = {metric: measures[metric] if structures else {"mean": measures[metric]["mean"]} for metric in ("dice", "hd95_mm")}
+    return {metric: {name: round(v, 4) for name, v in values.items() if v is not None} for metric, values in kept.items()}
+
+
+def told(record: Mapping[str, Any]) -> str:
+    """Mean Dice of every row."""
+    means = {row: statistics.fmean(scan["dice"]["mean"] for scan in scans.values()) for row, scans in record["rows"].items()}
+    return ", ".join(f"{row} {mean:.3f}" for row, mean in means.items()) + f" ({record['seconds']:.0f} s)"
+
+
+@lru_cache(maxsize=1)
+def scenes() -> dict[str, list[Example]]:
+    """The measured scans of every row, on the model's grid."""
+    preparation = preparation_for(build_config("quick-2d"), ["neuromorphometrics", "muse"])
+    tissue = preparation.classes
+    people, elders = load_examples(malf("val"), preparation), load_examples(nichart(), preparation)
+    shifted = {row: [replace(e, image=shift(e, tissue)) for e in people] for row, shift in SHIFTS.items()}
+    elsewhere = {row: [replace(e, image=brain_only(e, tissue)) for e in elders if contrast in e.name] for contrast, row in ELDERS.items()}
+    return {IN_DOMAIN: people, **shifted, **elsewhere}
+
+
+def malf(part: str) -> list[Subject]:
+    scans = sorted((DATA / "malf_t1_manual" / part).glob("*_T1w.nii.gz"))
+    return [Subject(_name(path), "real", path, Path(str(path).replace("_T1w", "_dseg")), "neuromorphometrics") for path in scans]
+
+
+def synthseg() -> list[Subject]:
+    maps = sorted((DATA / "synthseg_label_maps").glob("*.nii.gz"))
+    return [Subject(_name(path), "label_map", None, path, "freesurfer") for path in maps]
+
+
+def nichart() -> list[Subject]:
+    scans = sorted(path for path in (DATA / "nichart_t1_flair").glob("*.nii.gz") if "dseg" not in path.name)
+    return [Subject(_name(p), "real", p, Path(str(p).replace("_T1w", "_space-T1w_dseg").replace("_FLAIR", "_space-FLAIR_dseg")), "muse") for p in scans]
+
+
+def _name(path: Path) -> str:
+    return path.name.removesuffix(".nii.gz")
+
+
+if __name__ == "__main__":
+    main()

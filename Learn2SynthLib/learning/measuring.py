@@ -1,0 +1,89 @@
+"""Measuring: what annotated scans show at once, from which learning may begin.
+
+Where a structure's label and intensities are both known, its mean and spread need no gradient to be found; whether the skull is there, and whether slices
+are thick, no gradient reaches. What a measurement cannot tell (what the mean was before gamma, blur and partial volume) is left to learning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+
+import torch
+from scipy.ndimage import distance_transform_edt
+from torch import Tensor
+
+from ..config import MEASURABLE, SynthesisConfig
+from ..synthesis.classes import TissueClasses
+from ..synthesis.ranges import Ranges
+from .data import Example
+
+MARGIN = 0.05  # part of the intensity range: how far the scans to come may differ from those measured
+# A measured spread holds all that varies within a tissue, so what else varies begins near nothing, and learning takes its part from the spread. The
+# blur, in voxels, is what averaging over a voxel makes.
+BESIDE = {"gamma": (-0.1, 0.1), "bias": (0.0, 0.1), "noise": (0.0, 0.02), "blur_mm": (0.5, 1.5)}
+_ENOUGH = 50  # voxels
+_SHELL_MM = 10.0  # wide enough to meet the skull
+_BLACK = 0.05  # part of the intensity range
+_QUARTILES = 1.349  # interquartile distance of a normal distribution of standard deviation 1
+
+
+def begin_at_measured(ranges: Ranges, scans: Sequence[Example], prior: SynthesisConfig) -> None:
+    """Starts the learning of class means and spreads at what annotated scans show; classes that they lack stay at their prior.
+
+    The chances of MEASURABLE become the part of the scans of which they are true.
+    """
+    means, spreads = zip(*(measured_contrast(scan, len(ranges.classes.names)) for scan in scans))
+    low, high = _extremes(torch.stack(means))
+    ranges.begin("contrast_mean", torch.stack([low - MARGIN, high + MARGIN]))
+    low, high = _extremes(torch.stack(spreads))
+    ranges.begin("contrast_spread", torch.stack([low / 2, high]))
+    for name, (least, most) in BESIDE.items():
+        ends = torch.tensor([least, most])[:, None].repeat(1, len(ranges.entries[name]))
+        ranges.begin(name, ends * max(scans[0].grid.spacing_mm) if name == "blur_mm" else ends)
+    shown = [measured_chances(scan, ranges.classes, prior) for scan in scans]
+    for k, name in enumerate(MEASURABLE):
+        ranges.chances[k] = fmean(chances[name] for chances in shown)
+
+
+def measured_contrast(scan: Example, classes: int) -> tuple[Tensor, Tensor]:
+    """Median, and standard deviation by the quartiles, of the intensities of each tissue class; nan for the background and where there is little."""
+    assert scan.image is not None
+    found = torch.full((2, classes), torch.nan)
+    for tissue in range(1, classes):
+        values = scan.image[scan.classes == tissue]
+        if len(values) >= _ENOUGH:
+            lower, middle, upper = (float(values.kthvalue(1 + round(part * (len(values) - 1))).values) for part in (0.25, 0.5, 0.75))
+            found[:, tissue] = torch.tensor([middle, (upper - lower) / _QUARTILES])
+    return found[0], found[1]
+
+
+def measured_chances(scan: Example, tissue: TissueClasses, prior: SynthesisConfig) -> dict[str, float]:
+    """Each of MEASURABLE as 0 or 1: what lies about the brain is black, so is the fluid at its border, slices are thick."""
+    stripped = _black(scan, _shell(scan, tissue))
+    return {
+        "dark_background": float(stripped),
+        "skull_strip": float(stripped),
+        "strip_fluid": float(_black(scan, scan.classes == tissue.fluid)),
+        "thick_slices": float(scan.thickness_mm >= prior.slice_thickness_mm[0]),
+    }
+
+
+def _shell(scan: Example, tissue: TissueClasses) -> Tensor:
+    """What lies within `_SHELL_MM` about the brain."""
+    outside = torch.isin(scan.classes, torch.tensor(tissue.outside, dtype=scan.classes.dtype))
+    near = distance_transform_edt(outside.numpy(), sampling=scan.grid.spacing_mm) <= _SHELL_MM
+    return outside & torch.from_numpy(near)
+
+
+def _black(scan: Example, region: Tensor) -> bool:
+    """Whether the scan is black in most of a region; one without voxels is."""
+    assert scan.image is not None
+    return not region.any() or float(scan.image[region].median()) < _BLACK
+
+
+def _extremes(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Lowest and highest over the scans (n, classes) of those that are known; nan where none is."""
+    unknown = values.isnan()
+    low, high = values.masked_fill(unknown, torch.inf).amin(0), values.masked_fill(unknown, -torch.inf).amax(0)
+    return low.masked_fill(unknown.all(0), torch.nan), high.masked_fill(unknown.all(0), torch.nan)

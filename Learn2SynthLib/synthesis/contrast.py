@@ -1,0 +1,36 @@
+"""Tables of contrast: what is known beforehand about the intensities of tissues in one kind of scan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..config import ANY_CONTRAST
+from ..errors import InputError
+from ..resources import read_named
+
+_PARTS = {"mean": "contrast_mean", "spread": "contrast_spread"}
+
+Interval = tuple[float, float]
+
+
+def read_contrast(name_or_path: str) -> dict[str, dict[str, Interval]]:
+    """Learnable parameter -> tissue class -> (low, high) of its prior, image range being 1; empty for any contrast.
+
+    A table is a JSON file {"mean": {"thalamus": [0.55, 0.75], ...}, "spread": {...}}; what it leaves out keeps the prior for all contrasts.
+    Raises InputError, naming what is wrong.
+    """
+    if name_or_path == ANY_CONTRAST:
+        return {}
+    table, path = read_named("Contrasts", name_or_path, "synthesis.contrast")
+    if not isinstance(table, Mapping) or not any(part in table for part in _PARTS):
+        raise InputError(path, "is no table of contrast", 'an object with "mean", "spread" or both')
+    return {_PARTS[part]: {tissue: _interval(ends, path, part, tissue) for tissue, ends in table[part].items()} for part in _PARTS if part in table}
+
+
+def _interval(ends: Any, path: Path, part: str, tissue: str) -> Interval:
+    numbers = isinstance(ends, list) and len(ends) == 2 and all(isinstance(end, (int, float)) for end in ends)
+    if not numbers or not 0 <= ends[0] <= ends[1] <= 1:
+        raise InputError(f"{path}, {part} of {tissue}", f"{ends}", "[low, high] with 0 <= low <= high <= 1")
+    return float(ends[0]), float(ends[1])
