@@ -3,9 +3,10 @@
     python Benchmarks/gradients.py [--only PART...] [--at 0 50 150 400 1000] [--at-3d 0 50 150] [--epsilon-at 150] [--coordinates 24] [--rounds 12]
 
 Accuracy: a training of the preset quick-2d on real scans (accuracy-2d), and one of small volumes (accuracy-3d), is halted at some steps. There each form's
-hypergradient of the loss on real scans is compared with central differences of what it claims to be, in float64: one learned end is moved, images are
-rendered, the network makes its whole step with the optimiser's state of that moment, and the loss is taken on a fixed batch of real scans. The part
-`epsilon` tries other lengths of the forms' own differences. Cost: see gradient_cost.py; cost-cuda needs a CUDA device.
+hypergradient of the loss on real scans (the paper's objective; that of matching is a difference of two such) is compared with central differences of what it
+claims to be, in float64: one learned end is moved, images are rendered, the network makes its whole step with the optimiser's state of that moment, and the
+loss is taken on a fixed batch of real scans. The part `epsilon` tries other lengths of the forms' own differences. Cost: see gradient_cost.py; cost-cuda
+needs a CUDA device.
 
 Each part replaces only itself in the output. Data: LEARN2SYNTH_DATA or ../shared/data (malf_t1_manual).
 """

@@ -14,7 +14,8 @@ GRIDS = ("2d", "3d")
 ABOUT = """Each form of the hypergradient is compared with central differences, in double precision, of the loss on real scans after the network's whole step.
 Cosine similarity 1 and error 0 (length of the difference, in lengths of the reference) are right. The reference is taken with two lengths of difference;
 how far these agree is its own error."""
-COST = """Time of a step and rise of its peak memory, in those of a plain step. Over a run: computed from the time, for a synthesis that learns in every k-th
+COST = """Time of a step and rise of its peak memory, in those of a plain step. With the paper's objective; `matching`
+also takes the gradient on the scans' synthetic counterparts. Over a run: computed from the time, for a synthesis that learns in every k-th
 step of its part of the run."""
 
 Part = dict[str, Any]
