@@ -88,8 +88,8 @@ ABLATIONS = {
     "learn2synth, the paper's objective": _taught("objective=loss"),
     "learn2synth, the paper's objective, begun at the prior": _taught("objective=loss", "begin=prior"),
     "learn2synth, exact": _taught("hypergradient=exact"),
-    **{f"learn2synth, share {share}": _taught(f"share={share}") for share in (0.0, 0.25, 0.75)},
-    **{f"learn2synth, outer rate {rate}": _taught(f"lr={rate}") for rate in (0.003, 0.03, 0.1)},
+    **{f"learn2synth, share {share}": _taught(f"share={share}") for share in (0.0, 0.25, 0.375, 0.5, 0.75)},
+    **{f"learn2synth, outer rate {rate}": _taught(f"lr={rate}") for rate in (0.001, 0.01, 0.03)},
     **{f"learn2synth, every {every} steps": _taught(f"every={every}") for every in (2, 5, 10)},
     **{f"learn2synth, learning for {part} of the run": _taught(f"duration={part}") for part in (0.1, 0.2, 0.94)},
     "learn2synth, sgd": Method("learn2synth", ("optimiser.name=sgd", "optimiser.lr=0.05")),
@@ -192,6 +192,8 @@ def finished() -> set[Trial]:
 def measured(trial: Trial, run: Run) -> dict[str, Any]:
     """Trains the trial, or what is left of it, and measures its network on every row."""
     last = train_run(trial.config(run.folder.parent), trial.cohort, run, lambda event: None)
+    if last["event"] != "finished":
+        sys.exit(f"{trial.name} was stopped; the same command resumes it")
     segmenter = Segmenter.load(run.model_path)
     return {
         "trial": asdict(trial),

@@ -152,7 +152,7 @@ class Learn2SynthConfig:
     start: float = setting(0.06, "part of the run before the synthesis begins to learn: an untrained network teaches noise", low=0, high=1)
     duration: float = setting(0.4, "part of the run during which the synthesis learns, its rate falling to 0; then it stays", low=1e-6, high=1)
     every: int = setting(2, "steps of the network for each step of the synthesis while it learns", low=1)
-    lr: float = setting(1e-2, "learning rate of the synthesis parameters, each measured in the width of its bounds; 0: the synthesis stays as it begins", low=0)
+    lr: float = setting(3e-3, "learning rate of the synthesis parameters, each measured in the width of its bounds; 0: the synthesis stays as it begins", low=0)
     network_lr: float = setting(1e-3, "learning rate of the enhancement network", low=0)
     network_features: tuple[int, ...] = setting((8, 16, 32), "channels of the enhancement network, finest first", low=1, high=512, sizes=tuple(range(1, 7)))
 

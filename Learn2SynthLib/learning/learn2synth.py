@@ -25,17 +25,15 @@ from .strategy import Strategy, Task
 
 @dataclass(frozen=True)
 class Batch:
-    """Images and targets of one step: from the learned ranges (`images` with their graph), and from the prior (`wide`, may be empty)."""
+    """Images of one step: from the learned ranges (`images`, with their graph) and from the prior (`wide`, may be none); targets of both, in this order."""
 
     images: Tensor
+    wide: Tensor
     target: Tensor
-    wide_images: Tensor
-    wide_target: Tensor
 
-    @property
-    def part(self) -> float:
-        """Part of the batch that comes from the learned ranges."""
-        return len(self.images) / (len(self.images) + len(self.wide_images))
+    def joined(self, images: Tensor) -> Tensor:
+        """The whole batch, with these in the place of the learned images."""
+        return torch.cat([images, self.wide])
 
 
 class Learn2Synth(Strategy):
@@ -51,15 +49,7 @@ class Learn2Synth(Strategy):
         batch = self._batch(index, teach)
         if teach:
             return self._teach(index, batch)
-        return {"synthetic_loss": self._follow(batch)}
-
-    def _follow(self, batch: Batch) -> float:
-        """One plain step of the network; returns the loss before it."""
-        loss = batch.part * segmentation_loss(self.task.network(batch.images), batch.target) + self._wide_loss(batch)
-        self.task.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        self.task.optimiser.step()
-        return float(loss.detach())
+        return {"synthetic_loss": self.task.train(batch.joined(batch.images), batch.target)}
 
     def _taught(self, index: int) -> float:
         """Part of the synthesis's learning that is done: below 0 before it begins, from 1 on when it is over."""
@@ -70,15 +60,13 @@ class Learn2Synth(Strategy):
         weights, network = self._weights(), self.task.network
 
         def loss(w: Weights, images: Tensor) -> Tensor:
-            return batch.part * segmentation_loss(functional_call(network, w, images), batch.target)
+            return segmentation_loss(functional_call(network, w, batch.joined(images)), batch.target)
 
         learned = METHODS[self.settings.hypergradient](loss, weights, batch.images.detach(), self.settings.epsilon)
-        wide_loss = self._wide_loss(batch)
-        gradient = _plus(learned.gradient, wide_loss, network)
-        self._update(gradient)
+        self._update(learned.gradient)
         real_loss, v = self._lesson(index)
-        self._update_synthesis(batch.images, learned.pullback(through_update(self.task.optimiser, gradient, v)), self._taught(index))
-        return {"synthetic_loss": float(learned.loss) + float(wide_loss.detach()), "real_loss": real_loss}
+        self._update_synthesis(batch.images, learned.pullback(through_update(self.task.optimiser, learned.gradient, v)), self._taught(index))
+        return {"synthetic_loss": float(learned.loss), "real_loss": real_loss}
 
     def _batch(self, index: int, teach: bool) -> Batch:
         size = self.task.config.batch_size
@@ -87,14 +75,10 @@ class Learn2Synth(Strategy):
         with torch.set_grad_enabled(teach):
             images, target = self.task.synthesizer.render(maps[wide:], draws[wide:])
         if not wide:
-            return Batch(images, target, images[:0].detach(), target[:0])
+            return Batch(images, images[:0].detach(), target)
         with torch.no_grad():
-            return Batch(images, target, *self.task.synthesizer.render(maps[:wide], draws[:wide]))
-
-    def _wide_loss(self, batch: Batch) -> Tensor:
-        if not len(batch.wide_images):
-            return torch.zeros((), device=batch.images.device)
-        return (1 - batch.part) * segmentation_loss(self.task.network(batch.wide_images), batch.wide_target)
+            wide_images, wide_target = self.task.synthesizer.render(maps[:wide], draws[:wide])
+        return Batch(images, wide_images, torch.cat([target, wide_target]))
 
     def _weights(self) -> Weights:
         """A copy: the optimiser changes the weights in place while the pullback still needs them as they were."""
@@ -163,11 +147,3 @@ def _teacher(task: Task) -> torch.optim.Optimizer:
     if synthesizer.enhancement is not None:
         groups.append({"params": list(synthesizer.enhancement.parameters()), "lr": settings.network_lr})
     return torch.optim.Adam([group for group in groups if group["params"]], betas=(0.9, 0.99))
-
-
-def _plus(gradient: Weights, loss: Tensor, network: torch.nn.Module) -> Weights:
-    """`gradient` and that of a further loss."""
-    if not loss.requires_grad:
-        return gradient
-    more = torch.autograd.grad(loss, list(network.parameters()))
-    return {name: g + m for (name, g), m in zip(gradient.items(), more)}

@@ -113,7 +113,8 @@ def real_loss_after_step(task: Task, index: int) -> float:
     """What the hypergradient differentiates, by an ordinary step: the real loss of the stepped network."""
     task = copy.deepcopy(task)
     strategy = Learn2Synth(task)
-    strategy._follow(strategy._batch(index, teach=False))
+    batch = strategy._batch(index, teach=False)
+    task.train(batch.joined(batch.images), batch.target)
     images, target = task.real_batch(index, task.config.batch_size, acquire=False)
     return float(segmentation_loss(task.network(images), target).detach())
 

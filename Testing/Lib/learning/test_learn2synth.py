@@ -36,7 +36,7 @@ def test_the_step_of_the_network_does_not_depend_on_the_real_images(method: str,
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.75])
 def test_the_stated_part_of_each_batch_is_wide(share: float, tiny: Callable[..., RunConfig], make_task: Callable[..., Task]) -> None:
     batch = Learn2Synth(make_task(tiny(2, f"learn2synth.share={share}")))._batch(0, teach=True)
-    assert len(batch.wide_images) == round(4 * share) and batch.part == pytest.approx(1 - share)
+    assert len(batch.wide) == round(4 * share) and len(batch.images) == 4 - len(batch.wide) and len(batch.target) == 4
 
 
 @pytest.mark.parametrize(
