@@ -32,7 +32,7 @@ sys.path.insert(0, str(HERE.parents[1]))
 from shifts import SHIFTS, brain_only
 
 from Learn2SynthLib import __version__
-from Learn2SynthLib.config import LEARNABLE, RunConfig, build_config
+from Learn2SynthLib.config import LEARNABLE, STRATEGIES, RunConfig, build_config
 from Learn2SynthLib.learning.data import Example, load_examples, preparation_for
 from Learn2SynthLib.learning.session import train_run
 from Learn2SynthLib.run import Run
@@ -176,7 +176,13 @@ def read_results(path: Path = RESULTS) -> list[dict[str, Any]]:
 def still_made(record: Mapping[str, Any]) -> bool:
     """Whether the trial would be run with the settings of then; settings that have come since do not count."""
     trial = Trial(**record["trial"])
-    return trial.method in METHODS and _holds(trial.config(Path()).to_json(), record["config"])
+    return trial.method in METHODS and _holds(relevant(trial.config(Path())), record["config"])
+
+
+def relevant(config: RunConfig) -> dict[str, Any]:
+    """The configuration without the settings of other strategies; those of `supervised` say how all of them augment real scans."""
+    others = STRATEGIES.keys() - {config.strategy, "supervised"}
+    return {key: value for key, value in config.to_json().items() if key not in others}
 
 
 def _holds(now: Any, then: Any) -> bool:
@@ -197,7 +203,7 @@ def measured(trial: Trial, run: Run) -> dict[str, Any]:
     segmenter = Segmenter.load(run.model_path)
     return {
         "trial": asdict(trial),
-        "config": trial.config(Path()).to_json(),
+        "config": relevant(trial.config(Path())),
         "seconds": last["seconds"],
         "rows": {row: {scan.name: scores(segmenter, scan, row == IN_DOMAIN) for scan in scans} for row, scans in scenes().items()},
         "versions": {"learn2synth": __version__, "torch": torch.__version__, "python": platform.python_version()},
