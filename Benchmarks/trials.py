@@ -88,6 +88,7 @@ ABLATIONS = {
     "learn2synth, the paper's objective": _taught("objective=loss"),
     "learn2synth, the paper's objective, begun at the prior": _taught("objective=loss", "begin=prior"),
     "learn2synth, exact": _taught("hypergradient=exact"),
+    **{f"learn2synth, {part} of the wide images in contrast alone": _taught(f"any_contrast={part}") for part in (0.0, 1.0)},
     **{f"learn2synth, share {share}": _taught(f"share={share}") for share in (0.0, 0.25, 0.375, 0.5, 0.75)},
     **{f"learn2synth, outer rate {rate}": _taught(f"lr={rate}") for rate in (0.001, 0.01, 0.03)},
     **{f"learn2synth, every {every} steps": _taught(f"every={every}") for every in (2, 5, 10)},

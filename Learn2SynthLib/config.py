@@ -33,6 +33,7 @@ STRATEGIES = {
 ANY_CONTRAST = "any"
 MEASURED, PRIOR = "measured", "prior"
 LEARNABLE = ("contrast_mean", "contrast_spread", "texture", "gamma", "bias", "blur_mm", "noise")
+CONTRAST = LEARNABLE[:2]
 MEASURABLE = ("dark_background", "skull_strip", "strip_fluid", "thick_slices")  # probabilities: no gradient reaches them, but scans show them
 
 
@@ -139,6 +140,7 @@ class Learn2SynthConfig:
     learn: tuple[str, ...] = setting(LEARNABLE, "which synthesis parameters are learned; the others keep their prior", choices=LEARNABLE)
     fixed: tuple[str, ...] = setting((), "which of them are learned as one value instead of a range", choices=LEARNABLE)
     share: float = setting(0.375, "part of each batch drawn from the wide prior, which keeps the network contrast-agnostic", low=0, high=0.95)
+    any_contrast: float = setting(0.5, "part of these that is wide in contrast alone, all else drawn as learned: images like the scans", low=0, high=1)
     hypergradient: str = setting("one_sided", "exact, or the cheaper finite differences", choices=("exact", "one_sided", "central"))
     begin: str = setting(
         MEASURED, "where the synthesis begins: measured (as the annotated scans show it), prior, or a model (.l2s) whose learned synthesis is used again"

@@ -25,7 +25,7 @@ from .strategy import Strategy, Task
 
 @dataclass(frozen=True)
 class Batch:
-    """Images of one step: from the learned ranges (`images`, with their graph) and from the prior (`wide`, may be none); targets of both, in this order."""
+    """Images of one step: from the learned ranges (`images`, with their graph) and wide ones (`wide`, may be none); targets of both, in this order."""
 
     images: Tensor
     wide: Tensor
@@ -71,7 +71,8 @@ class Learn2Synth(Strategy):
     def _batch(self, index: int, teach: bool) -> Batch:
         size = self.task.config.batch_size
         wide = min(size - 1, round(self.settings.share * size))
-        maps, draws = self.task.synthetic(index, [k >= wide for k in range(size)])
+        any_contrast = round(self.settings.any_contrast * wide)
+        maps, draws = self.task.synthetic(index, [not any_contrast <= k < wide for k in range(size)], any_contrast=any_contrast)
         with torch.set_grad_enabled(teach):
             images, target = self.task.synthesizer.render(maps[wide:], draws[wide:])
         if not wide:

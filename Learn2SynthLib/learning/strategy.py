@@ -39,11 +39,11 @@ class Task:
     def cutting(self) -> Cutting:
         return Cutting(self.synthesizer.source_shape, self.synthesizer.window.shape)
 
-    def synthetic(self, step: int, learned: Sequence[bool], purpose: str = "synthetic") -> tuple[Maps, list[SynthesisDraw]]:
-        """Label-map windows and draws of one step; entry k of `learned` chooses the range of image k."""
+    def synthetic(self, step: int, learned: Sequence[bool], purpose: str = "synthetic", any_contrast: int = 0) -> tuple[Maps, list[SynthesisDraw]]:
+        """Label-map windows and draws of one step; entry k of `learned` chooses the ranges of image k; the first `any_contrast` take no learned contrast."""
         rngs = [stream(self.config.seed, purpose, step * len(learned) + k) for k in range(len(learned))]
         maps = self.cutting.maps(self.label_maps, [self.cutting.place(self.label_maps, rng) for rng in rngs], self.device)
-        return maps, [self.synthesizer.draw(rng, flag) for rng, flag in zip(rngs, learned)]
+        return maps, [self.synthesizer.draw(rng, flag, k < any_contrast) for k, (rng, flag) in enumerate(zip(rngs, learned))]
 
     def randomised(self, step: int, count: int) -> tuple[Tensor, Tensor]:
         """Images and targets drawn from the prior alone."""

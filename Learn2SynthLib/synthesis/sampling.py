@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from ..config import LEARNABLE, SynthesisConfig
+from ..config import CONTRAST, LEARNABLE, SynthesisConfig
 from ..errors import InputError, nearest
 
 STRIPPINGS = ("none", "keep fluid", "brain only")
@@ -17,13 +17,15 @@ STRIPPINGS = ("none", "keep fluid", "brain only")
 class SynthesisDraw:
     """The random choices behind one image; plain numbers, JSON-ready.
 
-    learned: the learnable parameters come from the learned ranges, otherwise from the prior. positions: for each learnable
+    learned: the learnable parameters come from the learned ranges, otherwise from the prior. any_contrast: those of contrast come from the prior
+    nevertheless. positions: for each learnable
     parameter its place in its range, 0 (low end) to 1 (high end), one per class, scale or image. seed: the fields of noise,
     texture, bias and warp are functions of it. The rest is in the units of SynthesisConfig.
     """
 
     seed: int
     learned: bool
+    any_contrast: bool
     flip: bool
     rotation_degrees: tuple[float, ...]
     scaling: tuple[float, ...]
@@ -39,6 +41,10 @@ class SynthesisDraw:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+    def takes_learned(self, parameter: str) -> bool:
+        """Whether a learnable parameter comes from its learned range."""
+        return self.learned and not (self.any_contrast and parameter in CONTRAST)
 
     @classmethod
     def from_json(cls, record: Any, where: object) -> SynthesisDraw:
@@ -70,12 +76,13 @@ class DrawSizes:
         return {"contrast_mean": self.classes, "contrast_spread": self.classes, "bias": self.scales}.get(parameter, 1)
 
 
-def draw(config: SynthesisConfig, sizes: DrawSizes, rng: random.Random, learned: bool = False) -> SynthesisDraw:
+def draw(config: SynthesisConfig, sizes: DrawSizes, rng: random.Random, learned: bool = False, any_contrast: bool = False) -> SynthesisDraw:
     """One draw; the same generator state gives the same draw whether or not it is learned."""
     n, pairs = sizes.ndim, sizes.ndim * (sizes.ndim - 1) // 2
     return SynthesisDraw(
         seed=rng.getrandbits(53),
         learned=learned,
+        any_contrast=any_contrast,
         flip=rng.random() < config.flip,
         rotation_degrees=_uniform(rng, config.rotation_degrees, pairs),
         scaling=_uniform(rng, config.scaling, n),

@@ -57,8 +57,8 @@ class Synthesizer(nn.Module):
         """Shape of the windows to cut from label maps: the image and a margin that deformation may draw in."""
         return tuple(size + 2 * round(size / 8) for size in self.window.shape)
 
-    def draw(self, rng: random.Random, learned: bool = False) -> SynthesisDraw:
-        return draw(self.ranges.taught(self.config) if learned else self.config, self.sizes, rng, learned)
+    def draw(self, rng: random.Random, learned: bool = False, any_contrast: bool = False) -> SynthesisDraw:
+        return draw(self.ranges.taught(self.config) if learned else self.config, self.sizes, rng, learned, any_contrast)
 
     def render(self, maps: Maps, draws: Sequence[SynthesisDraw]) -> tuple[Tensor, Tensor]:
         """Images (B, 1, *shape) in [0, 1] and targets (B, *shape) of int64; the same draws give the same images."""
@@ -84,11 +84,11 @@ class Synthesizer(nn.Module):
 
     def values(self, draws: Sequence[SynthesisDraw]) -> Values:
         """The continuous parameters of a batch: (B, n) each, in the units of SynthesisConfig, plus `flip`."""
-        learned = self._tensor([d.learned for d in draws]).bool()
         values = {name: self._tensor([getattr(d, name) for d in draws]) for name in ("rotation_degrees", "scaling", "shear", "translation_mm", "thickness_mm")}
         values["warp_mm"] = self._tensor([[d.warp_mm] for d in draws])
         values["flip"] = self._tensor([[float(d.flip)] for d in draws])
         for name in LEARNABLE:
+            learned = self._tensor([d.takes_learned(name) for d in draws]).bool()
             values[name] = self.ranges.value(name, self._tensor([d.positions[name] for d in draws]), learned)
         return values
 

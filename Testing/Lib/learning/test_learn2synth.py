@@ -13,6 +13,7 @@ from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.learning.bundle import make_model
 from Learn2SynthLib.learning.learn2synth import Learn2Synth
 from Learn2SynthLib.learning.strategy import Task
+from Learn2SynthLib.synthesis.synthesizer import Values
 
 
 def weights_after_a_step(task: Task) -> list[torch.Tensor]:
@@ -37,6 +38,24 @@ def test_the_step_of_the_network_does_not_depend_on_the_real_images(method: str,
 def test_the_stated_part_of_each_batch_is_wide(share: float, tiny: Callable[..., RunConfig], make_task: Callable[..., Task]) -> None:
     batch = Learn2Synth(make_task(tiny(2, f"learn2synth.share={share}")))._batch(0, teach=True)
     assert len(batch.wide) == round(4 * share) and len(batch.images) == 4 - len(batch.wide) and len(batch.target) == 4
+
+
+def test_part_of_the_wide_images_is_wide_in_contrast_alone(tiny: Callable[..., RunConfig], make_task: Callable[..., Task]) -> None:
+    """Of eight images four are wide, of these three in contrast alone: their contrast is the prior's, all else the learned one's."""
+    strategy = Learn2Synth(make_task(tiny(2, "learn2synth.share=0.5", "learn2synth.any_contrast=0.75", "learn2synth.begin=prior", batch_size=8)))
+    ranges = strategy.task.synthesizer.ranges
+    with torch.no_grad():
+        for ends in ranges.ends.values():
+            ends.fill_(1)
+    shown: list[Values] = []
+    render = strategy.task.synthesizer.render
+    strategy.task.synthesizer.render = lambda maps, draws: shown.append(strategy.task.synthesizer.values(draws)) or render(maps, draws)  # type: ignore[func-returns-value,method-assign,return-value]
+    strategy._batch(0, teach=False)
+    learned, wide = shown
+    highest = ranges.bounds["noise"][1]
+    assert (learned["noise"] == highest).all() and (learned["contrast_mean"] == 1).all()
+    assert (wide["noise"][:3] == highest).all() and (wide["noise"][3:] < highest).all()
+    assert (wide["contrast_mean"] < 1).any(1).all()
 
 
 @pytest.mark.parametrize(
