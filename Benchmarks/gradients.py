@@ -101,7 +101,8 @@ def write_part(path: Path, part: str, result: Any, threads: int) -> None:
 
 def real_task(grid: str, folder: Path) -> Task:
     """The task of the preset on annotated scans, whose label maps are also those to synthesise from."""
-    config = build_config("quick-2d", ["optimiser.schedule=constant", *GRIDS[grid]])
+    wide = "learn2synth.any_contrast=0"  # images that follow the synthesis but do not teach it would differ in the reference alone
+    config = build_config("quick-2d", ["optimiser.schedule=constant", wide, *GRIDS[grid]])
     table = "neuromorphometrics"
     preparation = preparation_for(config, [table])
     scans = sorted((folder / "malf_t1_manual" / "train").glob("*_T1w.nii.gz"))
