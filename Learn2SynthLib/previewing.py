@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -17,9 +16,10 @@ from .config import RunConfig
 from .errors import InputError
 from .files import write_json
 from .labels import LabelTable
+from .learning.bundle import learned_synthesis
 from .learning.data import Cutting, Example, Place, Preparation, preparation_for
 from .learning.factory import make_synthesizer
-from .model import SYNTHESIS, Model
+from .model import Model
 from .pictures import Sheet, axial, coloured, grey, write_png
 from .randomness import stream
 from .synthesis.classes import TissueClasses
@@ -110,8 +110,7 @@ def make_previewer(config: RunConfig, model: Model | None, subjects: Sequence[Su
         preparation = replace(preparation, classes=TissueClasses(tuple(model.card["tissue_classes"])))
     synthesizer = make_synthesizer(config, preparation)
     if model is not None:
-        weights = safetensors.torch.load(model.weights)
-        synthesizer.load_state_dict({name.removeprefix(SYNTHESIS): w for name, w in weights.items() if name.startswith(SYNTHESIS)}, strict=False)
+        synthesizer.load_state_dict(learned_synthesis(model), strict=False)
     return Previewer(synthesizer, preparation, [preparation.example(subject) for subject in subjects])
 
 

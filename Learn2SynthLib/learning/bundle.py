@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import safetensors.torch
+from torch import Tensor
 
 from .. import __version__
 from ..errors import InputError
@@ -45,11 +46,15 @@ def make_model(strategy: Strategy, cohort: dict[str, Any], validation: dict[str,
     return Model(card, safetensors.torch.save(weights))
 
 
+def learned_synthesis(model: Model) -> dict[str, Tensor]:
+    """The state of the synthesizer that the model was trained by."""
+    weights = safetensors.torch.load(model.weights)
+    return {name.removeprefix(SYNTHESIS): weight for name, weight in weights.items() if name.startswith(SYNTHESIS)}
+
+
 def take_synthesis(synthesizer: Synthesizer, model: Model, where: object) -> None:
     """Gives `synthesizer` the learned synthesis of a model. Raises InputError when it was learned for other tissue classes or other parameters."""
-    weights = safetensors.torch.load(model.weights)
-    learned = {name.removeprefix(SYNTHESIS): weight for name, weight in weights.items() if name.startswith(SYNTHESIS)}
-    wanted = synthesizer.state_dict()
+    learned, wanted = learned_synthesis(model), synthesizer.state_dict()
     same_classes = model.card.get("tissue_classes") == list(synthesizer.classes.names)
     if not same_classes or {n: w.shape for n, w in learned.items()} != {n: w.shape for n, w in wanted.items()}:
         raise InputError(
