@@ -30,6 +30,7 @@ STRATEGIES = {
     "fine_tuned": StrategyFacts("trains on images of random contrast first, then on the scans alone", ("label_map", "real")),
     "supervised": StrategyFacts("trains on the scans alone, augmented", ("real",)),
 }
+BLOCKS = {"unet": 1, "patched-unet": 2}  # architectures, and how many voxels along each axis they take together
 ANY_CONTRAST = "any"
 MEASURED, PRIOR = "measured", "prior"
 LEARNABLE = ("contrast_mean", "contrast_spread", "texture", "gamma", "bias", "blur_mm", "noise")
@@ -90,8 +91,18 @@ class SynthesisConfig:
 class NetworkConfig:
     """The segmentation network."""
 
-    name: str = setting("unet", "architecture", choices=("unet",))
+    name: str = setting("unet", "architecture; patched-unet: a U-Net of blocks of 2 voxels a side, faster at equal size", choices=tuple(BLOCKS))
     features: tuple[int, ...] = setting((16, 32, 64, 128), "channels at each resolution, finest first", low=1, high=1024, sizes=tuple(range(1, 8)))
+
+    @property
+    def block(self) -> int:
+        """Voxels along each axis of what the finest resolution takes together."""
+        return BLOCKS[self.name]
+
+    @property
+    def divisor(self) -> int:
+        """What every side of a window is a multiple of."""
+        return self.block * 2 ** (len(self.features) - 1)
 
 
 @dataclass(frozen=True)
@@ -187,9 +198,9 @@ class RunConfig:
     def __post_init__(self) -> None:
         if len(self.grid.shape) != self.ndim:
             raise InputError("grid.shape", f"{list(self.grid.shape)} with ndim {self.ndim}", f"{self.ndim} numbers", "set both, or use a preset")
-        divisor = 2 ** (len(self.network.features) - 1)
-        if any(size % divisor for size in self.grid.shape):
-            raise InputError("grid.shape", f"{list(self.grid.shape)}", f"multiples of {divisor} with {len(self.network.features)} entries in network.features")
+        if any(size % self.network.divisor for size in self.grid.shape):
+            network = f"{self.network.name} and {len(self.network.features)} entries in network.features"
+            raise InputError("grid.shape", f"{list(self.grid.shape)}", f"multiples of {self.network.divisor} with {network}")
 
     def to_json(self) -> dict[str, Any]:
         return to_json(self)

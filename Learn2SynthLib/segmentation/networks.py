@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..config import NetworkConfig
+from ..config import BLOCKS, NetworkConfig
+
+BLOCK = BLOCKS["patched-unet"]
 
 
 def build_network(config: NetworkConfig, ndim: int, in_channels: int, out_channels: int) -> nn.Module:
@@ -63,4 +65,39 @@ class _Level(nn.Module):
         return x
 
 
-NETWORKS: dict[str, Callable[[int, int, int, Sequence[int]], nn.Module]] = {"unet": UNet}
+class PatchedUNet(nn.Module):
+    """A U-Net of blocks of `BLOCK` voxels a side. The voxels of a block are its channels, in and out (Shi et al. 2016), so that its finest level, where a
+    U-Net spends most of its time and memory, has 4 times (slices) or 8 times (volumes) fewer places."""
+
+    def __init__(self, ndim: int, in_channels: int, out_channels: int, features: Sequence[int]) -> None:
+        super().__init__()
+        voxels = BLOCK**ndim
+        self.unet = UNet(ndim, in_channels * voxels, out_channels * voxels, features)
+        self.divisor = BLOCK * self.unet.divisor
+
+    def forward(self, images: Tensor) -> Tensor:
+        return from_blocks(self.unet(to_blocks(images)))
+
+
+def to_blocks(images: Tensor) -> Tensor:
+    """(B, C, *spatial) -> (B, C * BLOCK**ndim, *spatial / BLOCK)."""
+    ndim = images.ndim - 2
+    split = images.unflatten(2, (-1, BLOCK))
+    for axis in range(1, ndim):
+        split = split.unflatten(2 + 2 * axis, (-1, BLOCK))  # (B, C, X, BLOCK, Y, BLOCK, ...)
+    places, voxels = range(2, 2 + 2 * ndim, 2), range(3, 3 + 2 * ndim, 2)
+    return split.permute(0, 1, *voxels, *places).flatten(1, 1 + ndim)
+
+
+def from_blocks(blocks: Tensor) -> Tensor:
+    """The inverse of `to_blocks`."""
+    ndim = blocks.ndim - 2
+    split = blocks.unflatten(1, (-1, *[BLOCK] * ndim))  # (B, C, BLOCK, BLOCK, ..., X, Y, ...)
+    order = [axis for k in range(ndim) for axis in (2 + ndim + k, 2 + k)]
+    joined = split.permute(0, 1, *order)
+    for axis in range(ndim):
+        joined = joined.flatten(2 + axis, 3 + axis)
+    return joined
+
+
+NETWORKS: dict[str, Callable[[int, int, int, Sequence[int]], nn.Module]] = {"unet": UNet, "patched-unet": PatchedUNet}

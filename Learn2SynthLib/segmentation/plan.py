@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from ..config import NetworkConfig
+
 _SMALLEST = {2: 48, 3: 64}  # voxels of the smallest window: below, a network sees too little of the head
 _BATCH = {("cuda", 2): 32, ("cuda", 3): 4, ("mps", 2): 16, ("mps", 3): 1, ("cpu", 2): 8, ("cpu", 3): 1}
 _FLOAT = 4  # bytes
@@ -29,12 +31,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class Demand:
-    """What a segmentation has to hold: voxels of the model's grid and of the image's own, the network's classes and features."""
+    """What a segmentation has to hold: voxels of the model's grid and of the image's own, the network and its classes."""
 
     model_voxels: int
     image_voxels: int
     classes: int
-    features: tuple[int, ...]
+    network: NetworkConfig
     keep_probabilities: bool = False
 
     def bytes_on(self, plan: Plan) -> dict[torch.device, int]:
@@ -47,11 +49,11 @@ class Demand:
         return {host: working + result} if plan.device.type == "cpu" else {plan.device: working, host: result}
 
     def _window_bytes(self, plan: Plan) -> int:
-        """What a U-Net holds where it is largest, the last level: the skips, the upsampled features, both joined, three results."""
-        ndim = len(plan.window)
-        finest, second = self.features[0], self.features[min(1, len(self.features) - 1)]
-        coarser = sum(f / 2 ** (ndim * depth) for depth, f in enumerate(self.features) if depth)
-        channels = 5 * finest + 2 * second + coarser + 4 * self.classes
+        """What a U-Net holds where it is largest, the last level: the skips, the upsampled features, both joined, three results; and the logits."""
+        ndim, features = len(plan.window), self.network.features
+        finest, second = features[0], features[min(1, len(features) - 1)]
+        coarser = sum(f / 2 ** (ndim * depth) for depth, f in enumerate(features) if depth)
+        channels = (5 * finest + 2 * second + coarser) / self.network.block**ndim + 4 * self.classes
         return int(plan.batch_size * torch.Size(plan.window).numel() * channels * _FLOAT)
 
 

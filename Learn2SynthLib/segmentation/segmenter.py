@@ -101,7 +101,7 @@ class Segmenter:
         window = (*self.card.window, 1)[:3]
         padded = torch.Size(max(size, least) for size, least in zip(grid.shape, window, strict=True)).numel()
         own_voxels = torch.Size(own.shape).numel()
-        return Demand(padded, own_voxels, len(self.card.table.labels), self.card.network.features, probabilities)
+        return Demand(padded, own_voxels, len(self.card.table.labels), self.card.network, probabilities)
 
     def _predict(self, volume: Tensor, demand: Demand, flips: bool, progress: Progress | None) -> tuple[Tensor, list[str]]:
         """Probabilities (C, X, Y, Z) on the model's grid by the first plan that has the memory, and a note if that is not the first."""

@@ -5,19 +5,28 @@ import torch
 
 from Learn2SynthLib.config import NetworkConfig
 from Learn2SynthLib.segmentation.losses import log_dice_loss, segmentation_loss
-from Learn2SynthLib.segmentation.networks import NETWORKS, build_network
+from Learn2SynthLib.segmentation.networks import NETWORKS, build_network, from_blocks, to_blocks
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("ndim", [2, 3])
 def test_every_network_gives_logits_of_the_images_size_and_learns_in_every_weight(name: str, ndim: int) -> None:
-    network = build_network(NetworkConfig(name, (4, 6, 8)), ndim, 1, 5)
-    assert network.divisor == 4
-    images = torch.rand(2, 1, *(8, 12, 16)[:ndim])
+    config = NetworkConfig(name, (4, 6, 8))
+    network = build_network(config, ndim, 1, 5)
+    assert network.divisor == config.divisor
+    images = torch.rand(2, 1, *(8, 16, 24)[:ndim])
     logits = network(images)
     assert logits.shape == (2, 5, *images.shape[2:])
     segmentation_loss(logits, torch.randint(0, 5, (2, *images.shape[2:]))).backward()
     assert all(weight.grad is not None and weight.grad.abs().sum() > 0 for weight in network.parameters())
+
+
+def test_a_block_of_voxels_comes_back_to_its_place() -> None:
+    images = torch.rand(2, 3, 4, 6, 8)
+    blocks = to_blocks(images)
+    assert torch.equal(blocks[1, :, 1, 2, 3], images[1, :, 2:4, 4:6, 6:8].flatten())
+    assert torch.equal(from_blocks(blocks), images)
+    assert torch.equal(from_blocks(to_blocks(images[..., 0])), images[..., 0])
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -51,10 +60,10 @@ def test_dice_of_a_known_overlap() -> None:
     target[0, :4] = 1
     predicted = torch.zeros(1, 10, 10, dtype=torch.long)
     predicted[0, 2:6] = 1
-    logits = 50.0 * torch.nn.functional.one_hot(predicted, 2).movedim(-1, 1)
-    assert float(log_dice_loss(logits, target)) == pytest.approx(-math.log((2 * 20 + 1) / (40 + 40 + 1)), abs=1e-4)
+    probabilities = torch.nn.functional.one_hot(predicted, 2).movedim(-1, 1).float()
+    assert float(log_dice_loss(probabilities, target)) == pytest.approx(-math.log((2 * 20 + 1) / (40 + 40 + 1)), abs=1e-4)
 
 
 def test_structures_that_are_not_in_the_batch_do_not_count() -> None:
-    logits, target = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)), torch.zeros(1, 8, 8, dtype=torch.long)
-    assert float(log_dice_loss(logits, target)) == 0
+    probabilities, target = torch.rand(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)), torch.zeros(1, 8, 8, dtype=torch.long)
+    assert float(log_dice_loss(probabilities, target)) == 0

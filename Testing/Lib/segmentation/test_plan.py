@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from Learn2SynthLib.config import NetworkConfig
 from Learn2SynthLib.segmentation.plan import Demand, plans
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
@@ -12,7 +13,7 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 
 @pytest.mark.parametrize(("window", "divisor"), [((128, 128, 96), 16), ((80, 96), 8), ((40, 200), 8)])
 def test_plans_only_get_more_frugal_and_end_on_the_cpu(window: tuple[int, ...], divisor: int) -> None:
-    demand = Demand(10**5, 10**5, 10, (64, 128, 256))
+    demand = Demand(10**5, 10**5, 10, NetworkConfig("unet", (64, 128, 256)))
     found = list(plans(CUDA, window, divisor))
     assert found[0].window == window
     assert found[0].device == CUDA
@@ -26,5 +27,12 @@ def test_plans_only_get_more_frugal_and_end_on_the_cpu(window: tuple[int, ...], 
 
 def test_the_estimate_grows_with_what_is_held() -> None:
     plan = next(plans(CPU, (96, 96, 96), 8))
-    small, large = Demand(10**6, 10**6, 15, (16, 32)), Demand(10**6, 10**6, 15, (16, 32), keep_probabilities=True)
+    network = NetworkConfig("unet", (16, 32))
+    small, large = Demand(10**6, 10**6, 15, network), Demand(10**6, 10**6, 15, network, keep_probabilities=True)
     assert large.bytes_on(plan)[CPU] - small.bytes_on(plan)[CPU] == 15 * 4 * 10**6
+
+
+def test_taking_voxels_together_needs_less_memory() -> None:
+    plan = next(plans(CPU, (96, 96, 96), 8))
+    whole, patched = (Demand(10**6, 10**6, 15, NetworkConfig(name, (32, 64))).bytes_on(plan)[CPU] for name in ("unet", "patched-unet"))
+    assert patched < whole
