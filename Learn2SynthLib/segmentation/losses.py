@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor
 
 _SMOOTH = 1.0  # voxels; bounds the cost of a structure that is missed altogether
@@ -16,18 +16,22 @@ def segmentation_loss(logits: Tensor, target: Tensor) -> Tensor:
 
     logits: (B, C, *spatial). target: (B, *spatial) class indices.
     """
-    return F.cross_entropy(logits, target) + log_dice_loss(logits, target)
+    logarithms = logits.log_softmax(1)
+    return log_dice_loss(logarithms.exp(), target) - logarithms.gather(1, target.unsqueeze(1)).mean()
 
 
-def log_dice_loss(logits: Tensor, target: Tensor) -> Tensor:
+def log_dice_loss(probabilities: Tensor, target: Tensor) -> Tensor:
     """Mean of -log(soft Dice) over the structures in the batch, each over the whole batch; background is left out.
 
     Structures that the batch does not hold are left out too: most slices hold few, and counting the others would teach the
     network to predict none. Cross-entropy sees to those that it invents.
+
+    probabilities: (B, C, *spatial). target: (B, *spatial) class indices.
     """
-    predicted = logits.softmax(1).flatten(2).movedim(1, 0).flatten(1)[1:]  # (C - 1, B * voxels)
-    wanted = F.one_hot(target.flatten(1), logits.shape[1]).to(logits.dtype).flatten(0, 1).mT[1:]
-    overlap, size = (predicted * wanted).sum(1), wanted.sum(1)
-    present = (size > 0).to(logits.dtype)
-    scores = (2 * overlap + _SMOOTH) / (predicted.sum(1) + size + _SMOOTH)
+    spatial = range(2, probabilities.ndim)
+    classes = torch.arange(probabilities.shape[1], device=target.device).view(-1, *(1 for _ in spatial))
+    wanted = target.unsqueeze(1) == classes  # (B, C, *spatial)
+    overlap, predicted, size = (values.sum((0, *spatial))[1:] for values in (probabilities * wanted, probabilities, wanted))
+    present = (size > 0).to(probabilities.dtype)
+    scores = (2 * overlap + _SMOOTH) / (predicted + size + _SMOOTH)
     return -(scores.log() * present).sum() / present.sum().clamp(min=1)
