@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 from torch import Tensor
 
 from .. import __version__
+from ..config import RunConfig
 from ..errors import InputError
 from ..model import SCHEMA, SYNTHESIS, Model
 from ..settings import to_json
@@ -39,11 +41,19 @@ def make_model(strategy: Strategy, cohort: dict[str, Any], validation: dict[str,
         "validation": validation,
         "tissue_classes": list(task.synthesizer.classes.names),
         "learned": {name: {"learned": value, "prior": strategy.prior().get(name)} for name, value in strategy.learned().items()},
-        "provenance": {"learn2synth": __version__, "step": step, "config": config.to_json(), "data": _data(cohort)},
+        "provenance": {"learn2synth": __version__, "step": step, "config": _told(config), "data": _data(cohort)},
         "licence": "that of the training data",
         "citation": CITATION,
     }
     return Model(card, safetensors.torch.save(weights))
+
+
+def _told(config: RunConfig) -> dict[str, Any]:
+    """The configuration; of files that it names only the names: models are shared, and where their maker keeps files is nobody's business."""
+    told = config.to_json()
+    for record, key in ((told, "target"), (told["synthesis"], "contrast"), (told["learn2synth"], "begin")):
+        record[key] = Path(record[key]).name
+    return told
 
 
 def learned_synthesis(model: Model) -> dict[str, Tensor]:

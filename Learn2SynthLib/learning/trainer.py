@@ -9,13 +9,15 @@ from typing import Any
 
 import torch
 
+from ..config import MEASURED, PRIOR, RunConfig
 from ..config import STRATEGIES as FACTS
-from ..config import RunConfig
 from ..errors import InputError
 from ..files import written_aside
+from ..model import Model
 from ..randomness import stream_seed
 from ..run import Run
 from ..segmentation.device import choose_device
+from ..synthesis.contrast import read_contrast
 from ..volume.cohort import Cohort, Subject
 from .bundle import make_model
 from .data import Example, Preparation, load_examples, preparation_for
@@ -186,7 +188,7 @@ class Trainer:
 
 
 def check_needs(config: RunConfig, cohort: Cohort) -> None:
-    """Raises InputError when a role that the strategy needs is empty."""
+    """Raises InputError when a role that the strategy needs is empty, or a file that the configuration names is not what it should be."""
     words = {
         "label_map": ("label maps", "--labels PATH"),
         "real": ("annotated real scans", "--real DIR or --real IMAGE LABELS"),
@@ -197,6 +199,9 @@ def check_needs(config: RunConfig, cohort: Cohort) -> None:
         if not cohort.of(role) and not from_real:
             noun, option = words[role]
             raise InputError(f"strategy '{config.strategy}'", f"no {noun} given", remedy=f"add {option}, or choose another strategy")
+    read_contrast(config.synthesis.contrast)
+    if config.learn2synth.begin not in (MEASURED, PRIOR):
+        Model.read(config.learn2synth.begin)
 
 
 def split_real(config: RunConfig, cohort: Cohort) -> tuple[list[Subject], list[Subject], bool]:

@@ -183,6 +183,19 @@ def test_a_strategy_that_needs_real_scans_says_so(strategy: str, tiny: Tiny, coh
         check_needs(tiny(2, strategy=strategy), Cohort(cohort.of("label_map")))
 
 
+@pytest.mark.parametrize("setting", ["synthesis.contrast", "learn2synth.begin"])
+def test_a_file_that_the_configuration_names_is_looked_at_first(setting: str, tiny: Tiny, cohort: Cohort, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gone\.l2s"):
+        check_needs(tiny(2, f"{setting}={tmp_path / 'gone.l2s'}"), cohort)
+
+
+def test_a_model_tells_the_names_of_files_and_not_where_they_were(tiny: Tiny, cohort: Cohort, tmp_path: Path) -> None:
+    table = tmp_path / "mine.json"
+    table.write_text('{"mean": {"thalamus": [0.5, 0.6]}}')
+    train_run(tiny(2, f"synthesis.contrast={table}", steps=1), cohort, run := Run(tmp_path / "run"), lambda event: None)
+    assert Model.read(run.model_path).card["provenance"]["config"]["synthesis"]["contrast"] == "mine.json"
+
+
 def test_without_validation_scans_a_quarter_is_held_out_or_the_figure_called_optimistic(tiny: Tiny, cohort: Cohort) -> None:
     one = cohort.of("real")[0]
     scans = [replace(one, name=f"scan {k}") for k in range(8)]
