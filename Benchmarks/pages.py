@@ -20,7 +20,7 @@ from typing import Any
 HERE = Path(__file__).resolve()
 sys.path.insert(0, str(HERE.parents[1]))
 
-from sections import hypergradients, parameter_recovery, real_scans, shift_pictures, which_part
+from sections import elsewhere, hypergradients, parameter_recovery, real_scans, shift_pictures, which_part
 from sections.markdown import Section
 from sections.samples import Trials
 from trials import read_results
@@ -53,6 +53,7 @@ def read_sections(results: Path, pictures: Path) -> list[Section]:
     measured = Trials(read_results(results / "trials.jsonl"))
     return [
         real_scans.section(measured, pictures),
+        elsewhere.section(measured),
         which_part.section(measured),
         parameter_recovery.section(read(results / "recovery.json"), pictures),
         hypergradients.section(read(results / "gradients.json"), pictures),

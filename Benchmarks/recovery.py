@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import statistics
@@ -38,6 +39,8 @@ from Learn2SynthLib.volume.cohort import Subject
 MAPS = 4
 JITTER = 0.03
 AVERAGED = 0.25  # part of the steps at the end whose iterates are averaged
+LEVELS = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15)  # of the noise, at which its hypergradient is measured once the learning is over
+MEASURED = {"noise 0.0": 0, "noise 0.1": 0}  # the seed for which it is
 # What everything that is not under test is planted at.
 USUAL = {"contrast_spread": 0.04, "texture": 0.2, "gamma": 0.0, "bias": 0.1, "blur_mm": 1.0, "noise": 0.03}
 POSE = ("flip", "rotation_degrees", "scaling", "shear", "translation_mm")
@@ -94,7 +97,8 @@ def main() -> None:
         for seed in range(options.seeds):
             if (name, seed, options.steps) in done:
                 continue
-            found = recover(config, preparation, examples, EXPERIMENTS[name], seed)
+            levels = LEVELS if MEASURED.get(name) == seed else ()
+            found = recover(config, preparation, examples, EXPERIMENTS[name], seed, levels)
             record["runs"].append({"experiment": name, "seed": seed, **found, "torch": torch.__version__, "python": platform.python_version()})
             options.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
             print(f"{name}, seed {seed}: {told(found)}", flush=True)
@@ -119,11 +123,14 @@ def make_config(steps: int, *more: str) -> RunConfig:
     )  # fmt: skip
 
 
-def recover(config: RunConfig, preparation: Preparation, examples: Sequence[Example], planted: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Learns the planted parameters from random beginnings. Their values at the start, over the steps, and averaged over the last ones."""
+def recover(
+    config: RunConfig, preparation: Preparation, examples: Sequence[Example], planted: Mapping[str, Any], seed: int, levels: Sequence[float] = ()
+) -> dict[str, Any]:
+    """Learns the planted parameters from random beginnings. Their values at the start, over the steps, averaged over the last ones; `slopes` at levels."""
     truth, learner = (make_synthesizer(config, preparation) for _ in range(2))
-    plant(truth, {**USUAL, **planted}, seed)
-    plant(learner, {**USUAL, **planted}, seed)
+    for synthesizer in (truth, learner):
+        plant(synthesizer, {**USUAL, **planted})
+        plant_contrast(synthesizer, seed)
     forget(learner, planted, seed)
     torch.manual_seed(stream_seed(seed, "weights") % 2**31)
     network = make_network(config, len(preparation.target.labels))
@@ -138,21 +145,40 @@ def recover(config: RunConfig, preparation: Preparation, examples: Sequence[Exam
     every = max(1, config.steps // 60)
     return {
         "steps": config.steps, "seconds": round(time.perf_counter() - begun, 1), "planted": under_test(truth, planted), "start": curve[0], "learned": mean,
-        "curve": {key: [round(values[key], 4) for values in curve[::every]] for key in mean}, "curve_every": every,
+        "slopes": slopes(strategy, levels), "curve": {key: [round(values[key], 4) for values in curve[::every]] for key in mean}, "curve_every": every,
     }  # fmt: skip
 
 
+def slopes(strategy: Learn2Synth, levels: Sequence[float], count: int = 40) -> list[dict[str, float]]:
+    """Mean and standard error of the hypergradient of the noise at each level, with the same draws at all of them, while the network trains on."""
+    synthesizer, found = strategy.task.synthesizer, []
+    strategy.rates = [0.0 for _ in strategy.rates]
+    for level in levels:
+        plant(synthesizer, {"noise": level})
+        pulls = []
+        for index in range(strategy.task.config.steps - count, strategy.task.config.steps):
+            strategy.step(index)
+            pulls.append(float(synthesizer.ranges.ends["noise"].grad))
+        found.append({"level": level, "mean": statistics.mean(pulls), "error": statistics.stdev(pulls) / math.sqrt(count)})
+    return found
+
+
 @torch.no_grad()
-def plant(synthesizer: Synthesizer, values: Mapping[str, Any], seed: int) -> None:
-    """Puts values, in the parameters' units, into the learned ranges; the means of classes are drawn once, as those of one contrast."""
+def plant(synthesizer: Synthesizer, values: Mapping[str, Any]) -> None:
+    """Puts values, in the parameters' units, into the learned ranges."""
+    ranges = synthesizer.ranges
+    for name, value in values.items():
+        if value is not None:
+            low, high = ranges.bounds[name]
+            ranges.ends[name].copy_(((torch.tensor(value) - low) / (high - low)).expand_as(ranges.ends[name]))
+
+
+@torch.no_grad()
+def plant_contrast(synthesizer: Synthesizer, seed: int) -> None:
+    """Means of classes, drawn once, as those of one contrast."""
     ranges, rng = synthesizer.ranges, stream(seed, "contrast")
     means = torch.tensor([rng.uniform(0.1, 0.9) for _ in ranges.classes.names])
     ranges.ends["contrast_mean"].copy_(torch.stack([means - JITTER, means + JITTER]))
-    for name, value in values.items():
-        if value is None:
-            continue
-        low, high = ranges.bounds[name]
-        ranges.ends[name].copy_(((torch.tensor(value) - low) / (high - low)).expand_as(ranges.ends[name]))
 
 
 @torch.no_grad()

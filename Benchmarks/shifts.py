@@ -30,6 +30,9 @@ TISSUES = {"fluid": (2569.0, 329.0, 1.0), "grey": (833.0, 83.0, 0.86), "white": 
 SEQUENCES = {"T2": (5000.0, 100.0, None), "PD": (3000.0, 20.0, None), "FLAIR": (9000.0, 100.0, 1705.0)}
 
 
+Shift = Callable[[Example, TissueClasses], Tensor]
+
+
 def brain_only(example: Example, tissue: TissueClasses) -> Tensor:
     """The scan without what its label map says is outside the brain; gaps that count as fluid stay."""
     assert example.image is not None
@@ -43,10 +46,10 @@ def inverted(example: Example, tissue: TissueClasses) -> Tensor:
     return _scaled(torch.where(example.image > 0.02, 1 - example.image, 0))
 
 
-def noisy(example: Example, tissue: TissueClasses) -> Tensor:
-    """Rician noise of standard deviation `NOISE`, image range being 1."""
+def noisy(example: Example, tissue: TissueClasses, level: float = NOISE) -> Tensor:
+    """Rician noise of standard deviation `level`, image range being 1."""
     assert example.image is not None
-    real, imaginary = (torch.from_numpy(_rng(example, part).normal(0, NOISE, example.image.shape)).float() for part in ("real", "imaginary"))
+    real, imaginary = (torch.from_numpy(_rng(example, part).normal(0, level, example.image.shape)).float() for part in ("real", "imaginary"))
     return _scaled(((example.image + real).square() + imaginary.square()).sqrt())
 
 
@@ -56,14 +59,14 @@ def power(example: Example, tissue: TissueClasses) -> Tensor:
     return _scaled(example.image**GAMMA)
 
 
-def biased(example: Example, tissue: TissueClasses) -> Tensor:
-    """Times the exponential of a smooth field of standard deviation `BIAS` in the head, smooth over 60 mm."""
+def biased(example: Example, tissue: TissueClasses, level: float = BIAS) -> Tensor:
+    """Times the exponential of a smooth field of standard deviation `level` in the head, smooth over 60 mm."""
     assert example.image is not None
     grain = _rng(example, "bias").normal(size=example.image.shape)
     field = gaussian_filter(grain, [60 / 2.355 / spacing for spacing in example.grid.spacing_mm])
     head = example.image.numpy() > 0.02
     field = (field - field[head].mean()) / field[head].std()
-    return _scaled(example.image * torch.from_numpy(np.exp(BIAS * field)).float())
+    return _scaled(example.image * torch.from_numpy(np.exp(level * field)).float())
 
 
 def thick(example: Example, tissue: TissueClasses) -> Tensor:
@@ -78,7 +81,7 @@ def thick(example: Example, tissue: TissueClasses) -> Tensor:
     return _scaled(seen)
 
 
-def contrast(name: str) -> Callable[[Example, TissueClasses], Tensor]:
+def contrast(name: str) -> Shift:
     """The scan in another contrast: tissue fractions from its T1 intensities, then the spin-echo signal of that mixture.
 
     A voxel between the median intensities of fluid, grey and white matter holds the two that it lies between, in linear parts, so that texture,
@@ -104,7 +107,7 @@ def spin_echo(t1: float, t2: float, density: float, repetition: float, echo: flo
 
 
 _PARTS = ("cerebrospinal fluid", "cerebral cortex", "cerebral white matter")
-SHIFTS: dict[str, Callable[[Example, TissueClasses], Tensor]] = {
+SHIFTS: dict[str, Shift] = {
     "noise": noisy, "bias field": biased, "gamma 2": power, "thick slices": thick, "inverted": inverted,
     "T2 contrast": contrast("T2"), "PD contrast": contrast("PD"), "FLAIR contrast": contrast("FLAIR"),
 }  # fmt: skip

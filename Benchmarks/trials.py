@@ -14,13 +14,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import statistics
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,21 +27,19 @@ import torch
 HERE = Path(__file__).resolve()
 sys.path.insert(0, str(HERE.parents[1]))
 
-from shifts import SHIFTS, brain_only
+from people import ELDERS, IN_DOMAIN, elders, given, malf, scenes, synthseg
 
 from Learn2SynthLib import __version__
 from Learn2SynthLib.config import LEARNABLE, STRATEGIES, RunConfig, build_config
-from Learn2SynthLib.learning.data import Example, load_examples, preparation_for
+from Learn2SynthLib.learning.data import Example
 from Learn2SynthLib.learning.session import train_run
 from Learn2SynthLib.run import Run
 from Learn2SynthLib.segmentation.evaluation import evaluate
 from Learn2SynthLib.segmentation.segmenter import Segmenter
-from Learn2SynthLib.volume.cohort import Cohort, Subject
+from Learn2SynthLib.volume.cohort import Cohort
 from Learn2SynthLib.volume.image import Image, LabelMap
 
-DATA = Path(os.environ.get("LEARN2SYNTH_DATA", HERE.parents[2] / "shared" / "data"))
 RESULTS = HERE.parent / "results" / "trials.jsonl"
-IN_DOMAIN, ELDERS = "malf T1", {"T1w": "NiChart T1", "FLAIR": "NiChart FLAIR"}
 STEPS, SCANS, SEEDS = (1500, 4000), (1, 2, 3, 5), (0, 1, 2)
 NETWORK = "network.features=[8,16,32,64]"
 
@@ -53,8 +49,8 @@ class Method:
     """A way of training: strategy and settings.
 
     scans: whether it is given any; one that is not has 0 of them, whatever the number asked for. maps: how many of the six people's label maps, first the
-    people whose scans are given. more_maps: how many of SynthSeg's are added. after: a method whose run must be there, its model's path is `{model}` in
-    the settings.
+    people whose scans are given. more_maps: how many of SynthSeg's are added. given: the row that its scans are of: the six people's own scans as they are or
+    shifted, or scans of other people, whose label maps are then added. after: a method whose run must be there, its model's path is `{model}` in the settings.
     """
 
     strategy: str
@@ -62,6 +58,7 @@ class Method:
     scans: bool = True
     maps: int = 6
     more_maps: int = 0
+    given: str = IN_DOMAIN
     after: str | None = None
 
 
@@ -70,6 +67,7 @@ def _taught(*settings: str, **more: Any) -> Method:
 
 
 OURS = "learn2synth"
+LONG_AND_FAST = ("lr=0.02", "duration=0.94")  # what a synthesis needs that has everything to learn
 MAIN = {
     "supervised": Method("supervised", ("supervised.augmentation=false",)),
     "supervised, augmented": Method("supervised"),
@@ -85,8 +83,10 @@ PARTS = {f"learn2synth, {name} alone": _taught(f"learn=[{json.dumps(name)}]") fo
 ABLATIONS = {
     "learn2synth, nothing learned": _taught("lr=0"),
     "learn2synth, begun at the prior": _taught("begin=prior"),
+    "learn2synth, begun at the prior, learning long and fast": _taught("begin=prior", *LONG_AND_FAST),
     "learn2synth, the paper's objective": _taught("objective=loss"),
-    "learn2synth, the paper's objective, begun at the prior": _taught("objective=loss", "begin=prior"),
+    "learn2synth, the paper's objective, begun at the prior, learning long and fast": _taught("objective=loss", "begin=prior", *LONG_AND_FAST),
+    "learn2synth, that and nothing wide": _taught("objective=loss", "begin=prior", "share=0", *LONG_AND_FAST),
     "learn2synth, exact": _taught("hypergradient=exact"),
     **{f"learn2synth, {part} of the wide images in contrast alone": _taught(f"any_contrast={part}") for part in (0.0, 1.0)},
     **{f"learn2synth, share {share}": _taught(f"share={share}") for share in (0.0, 0.25, 0.375, 0.5, 0.75)},
@@ -100,8 +100,15 @@ ABLATIONS = {
     "learn2synth, 26 label maps": Method("learn2synth", more_maps=20),
     "randomised, 26 label maps": Method("randomised", scans=False, more_maps=20),
 }
-STUDIES = {"main": MAIN, "parts": PARTS, "ablations": ABLATIONS}
-METHODS = MAIN | PARTS | ABLATIONS
+# Scans that differ from the six people's in more than can be measured in them: noisy ones, and those of another site and contrast.
+ELSEWHERE = {
+    f"{method}, {told}": replace((MAIN | ABLATIONS)[method], given=row)
+    for row, told in {"noise": "noisy scans", "NiChart FLAIR": "scans of elders"}.items()
+    for method in ("supervised, augmented", "mixed", "randomised", "learn2synth, nothing learned", OURS)
+    if (MAIN | ABLATIONS)[method].scans or row in ELDERS.values()
+}
+STUDIES = {"main": MAIN, "parts": PARTS, "ablations": ABLATIONS, "elsewhere": ELSEWHERE}
+METHODS = MAIN | PARTS | ABLATIONS | ELSEWHERE
 
 
 @dataclass(frozen=True)
@@ -123,13 +130,14 @@ class Trial:
         rare = ("validate_every=1000000", "preview_every=1000000")
         return build_config("quick-2d", [NETWORK, *rare, *settings], strategy=method.strategy, steps=self.steps, seed=self.seed)
 
-    @property
-    def cohort(self) -> Cohort:
+    def cohort(self, runs: Path) -> Cohort:
         """The label maps; of `scans` people the image too, others for every seed. Validation, once at the end, chooses nothing."""
         method, people = METHODS[self.method], malf("train")
         turned = [people[(self.seed + k) % len(people)] for k in range(method.maps)]
-        maps = (person if k < self.scans else replace(person, role="label_map", image=None) for k, person in enumerate(turned))
-        return Cohort((*maps, *synthseg()[: method.more_maps], *(replace(person, role="validation") for person in malf("val"))))
+        others = elders(method.given) if method.given in ELDERS.values() else []
+        taught_by = [given(person, method.given, runs / "given") for person in (others or turned)[: self.scans]]
+        mapped = [replace(person, role="label_map", image=None) for person in (*turned, *others) if person.name not in {who.name for who in taught_by}]
+        return Cohort((*taught_by, *mapped, *synthseg()[: method.more_maps], *(replace(person, role="validation") for person in malf("val"))))
 
 
 def main() -> None:
@@ -197,18 +205,26 @@ def finished() -> set[Trial]:
 
 
 def measured(trial: Trial, run: Run) -> dict[str, Any]:
-    """Trains the trial, or what is left of it, and measures its network on every row."""
-    last = train_run(trial.config(run.folder.parent), trial.cohort, run, lambda event: None)
+    """Trains the trial, or what is left of it, and measures its network on every row, by people that it knows nothing of."""
+    cohort = trial.cohort(run.folder.parent)
+    last = train_run(trial.config(run.folder.parent), cohort, run, lambda event: None)
     if last["event"] != "finished":
         sys.exit(f"{trial.name} was stopped; the same command resumes it")
     segmenter = Segmenter.load(run.model_path)
+    known = {_person(subject.name) for subject in cohort.subjects if subject.role != "validation"}
+    strangers = {row: [scan for scan in scans if _person(scan.name) not in known] for row, scans in scenes().items()}
     return {
         "trial": asdict(trial),
         "config": relevant(trial.config(Path())),
         "seconds": last["seconds"],
-        "rows": {row: {scan.name: scores(segmenter, scan, row == IN_DOMAIN) for scan in scans} for row, scans in scenes().items()},
+        "rows": {row: {scan.name: scores(segmenter, scan, row == IN_DOMAIN) for scan in scans} for row, scans in strangers.items()},
         "versions": {"learn2synth": __version__, "torch": torch.__version__, "python": platform.python_version()},
     }
+
+
+def _person(scan: str) -> str:
+    """Scans are named `person_contrast`."""
+    return scan.split("_")[0]
 
 
 def scores(segmenter: Segmenter, scan: Example, structures: bool) -> dict[str, dict[str, float]]:
@@ -226,36 +242,6 @@ def told(record: Mapping[str, Any]) -> str:
     """Mean Dice of every row."""
     means = {row: statistics.fmean(scan["dice"]["mean"] for scan in scans.values()) for row, scans in record["rows"].items()}
     return ", ".join(f"{row} {mean:.3f}" for row, mean in means.items()) + f" ({record['seconds']:.0f} s)"
-
-
-@lru_cache(maxsize=1)
-def scenes() -> dict[str, list[Example]]:
-    """The measured scans of every row, on the model's grid."""
-    preparation = preparation_for(build_config("quick-2d"), ["neuromorphometrics", "muse"])
-    tissue = preparation.classes
-    people, elders = load_examples(malf("val"), preparation), load_examples(nichart(), preparation)
-    shifted = {row: [replace(e, image=shift(e, tissue)) for e in people] for row, shift in SHIFTS.items()}
-    elsewhere = {row: [replace(e, image=brain_only(e, tissue)) for e in elders if contrast in e.name] for contrast, row in ELDERS.items()}
-    return {IN_DOMAIN: people, **shifted, **elsewhere}
-
-
-def malf(part: str) -> list[Subject]:
-    scans = sorted((DATA / "malf_t1_manual" / part).glob("*_T1w.nii.gz"))
-    return [Subject(_name(path), "real", path, Path(str(path).replace("_T1w", "_dseg")), "neuromorphometrics") for path in scans]
-
-
-def synthseg() -> list[Subject]:
-    maps = sorted((DATA / "synthseg_label_maps").glob("*.nii.gz"))
-    return [Subject(_name(path), "label_map", None, path, "freesurfer") for path in maps]
-
-
-def nichart() -> list[Subject]:
-    scans = sorted(path for path in (DATA / "nichart_t1_flair").glob("*.nii.gz") if "dseg" not in path.name)
-    return [Subject(_name(p), "real", p, Path(str(p).replace("_T1w", "_space-T1w_dseg").replace("_FLAIR", "_space-FLAIR_dseg")), "muse") for p in scans]
-
-
-def _name(path: Path) -> str:
-    return path.name.removesuffix(".nii.gz")
 
 
 if __name__ == "__main__":

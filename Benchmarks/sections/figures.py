@@ -118,6 +118,18 @@ def draw_recovery(ax: Axes, runs: Sequence[Mapping[str, Any]]) -> None:
         ax.legend(fontsize=7, handlelength=1)
 
 
+def slopes(measured: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> None:
+    """A panel an experiment: how strongly, and how surely, the level of the noise is pulled where it stands; bars: two standard errors."""
+    figure, axes = pyplot.subplots(1, len(measured), figsize=(0.6 + 3 * len(measured), 2.6), sharex=True, sharey=True, squeeze=False)
+    for ax, (name, levels) in zip(axes[0], measured.items()):
+        at, means, errors = ([level[key] for level in levels] for key in ("level", "mean", "error"))
+        ax.errorbar(at, means, [2 * error for error in errors], color=BLUE, marker="o", markersize=4, linewidth=1)
+        ax.axhline(0, color=FAINT, linewidth=1, linestyle="--")
+        ax.set(title=name, xlabel="level of the noise")
+    axes[0][0].set_ylabel("hypergradient")
+    write(figure, path)
+
+
 def cosines(grids: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
     """Cosine similarities over the steps, spread out where they are close to 1."""
     figure, axes = pyplot.subplots(1, len(grids), figsize=(2 + 3.8 * len(grids), 3.6), sharey=True, squeeze=False)

@@ -35,6 +35,8 @@ def section(record: dict[str, Any], pictures: Path) -> Section:
         rows = [line for name, same in named.items() for line in lines(name, same)]
         blocks += [f"### {steps} steps", picture(path, "Learned values over the steps, a curve a seed; dashed: planted")]
         blocks += [table(["experiment", "parameter", "planted", "learned", "each seed", "error", "paper"], rows)]
+        measured = {name: run["slopes"] for name, same in named.items() for run in same if run.get("slopes")}
+        blocks += [*identified(measured, pictures / f"slopes-{steps}.png")]
     return Section(TITLE, summary(runs), blocks)
 
 
@@ -58,6 +60,13 @@ def summary(runs: dict[int, dict[str, list[Run]]]) -> str:
     told += [f"mean error {100 * fmean(relative):.0f} % over {counted(len(relative), 'value')}"] if relative else []
     told += [f"{fmean(absolute):.3f} over {counted(len(absolute), 'value')} planted at 0"] if absolute else []
     return f"{listed(told)}."
+
+
+def identified(measured: dict[str, Any], path: Path) -> Iterator[str]:
+    """The hypergradient over the level of the noise, where it was measured."""
+    if measured:
+        figures.slopes(measured, path)
+        yield picture(path, "Hypergradient of the noise over its level, with two standard errors of 40 steps; planted is what the title says")
 
 
 def lines(name: str, runs: Sequence[Run]) -> Iterator[list[str]]:

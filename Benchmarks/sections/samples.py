@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from people import ELDERS
+from people import IN_DOMAIN as HOME
 from scipy.stats import wilcoxon
 from shifts import SHIFTS
-from trials import ELDERS, METHODS
-from trials import IN_DOMAIN as HOME
+from trials import METHODS
 
 from .markdown import counted
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from people import DATA
 from shifts import SHIFTS
 from torch import Tensor
-from trials import DATA
 
 from Learn2SynthLib.config import build_config
 from Learn2SynthLib.learning.data import Example, preparation_for

@@ -1,0 +1,80 @@
+"""Whose scans and label maps the trials use: people of three data sets, and scans of theirs as another scanner would have made them.
+
+Data: LEARN2SYNTH_DATA or ../shared/data. MICCAI 2012 challenge (OASIS, T1, manual labels), NiChart (older people of another site, T1 and FLAIR, automatic
+labels), SynthSeg's label maps.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from shifts import SHIFTS, Shift, brain_only
+
+from Learn2SynthLib.config import build_config
+from Learn2SynthLib.learning.data import Example, Preparation, load_examples, preparation_for
+from Learn2SynthLib.volume.cohort import Subject
+from Learn2SynthLib.volume.files import write_image
+from Learn2SynthLib.volume.image import Image
+
+DATA = Path(os.environ.get("LEARN2SYNTH_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+IN_DOMAIN, ELDERS = "malf T1", {"T1w": "NiChart T1", "FLAIR": "NiChart FLAIR"}
+TAUGHT_BY = 3  # of the elders, the same for every seed, where their scans are given; the others measure
+
+
+def malf(part: str) -> list[Subject]:
+    scans = sorted((DATA / "malf_t1_manual" / part).glob("*_T1w.nii.gz"))
+    return [Subject(_name(path), "real", path, Path(str(path).replace("_T1w", "_dseg")), "neuromorphometrics") for path in scans]
+
+
+def synthseg() -> list[Subject]:
+    maps = sorted((DATA / "synthseg_label_maps").glob("*.nii.gz"))
+    return [Subject(_name(path), "label_map", None, path, "freesurfer") for path in maps]
+
+
+def nichart() -> list[Subject]:
+    scans = sorted(path for path in (DATA / "nichart_t1_flair").glob("*.nii.gz") if "dseg" not in path.name)
+    return [Subject(_name(p), "real", p, Path(str(p).replace("_T1w", "_space-T1w_dseg").replace("_FLAIR", "_space-FLAIR_dseg")), "muse") for p in scans]
+
+
+def elders(row: str) -> list[Subject]:
+    """Those of NiChart whose scans of that row are given."""
+    return [person for person in nichart() if person.name.endswith(_contrast(row))][:TAUGHT_BY]
+
+
+def given(person: Subject, row: str, folder: Path) -> Subject:
+    """The person with the scan that `row` is about: as it is, shifted, or only the brain of it. What is made is written into `folder`, once."""
+    if row == IN_DOMAIN:
+        return person
+    path = folder / row / f"{person.name}.nii.gz"
+    if not path.is_file():
+        preparation = preparation_of_all()
+        (example,) = load_examples([person], preparation)
+        shift: Shift = brain_only if row in ELDERS.values() else SHIFTS[row]
+        write_image(Image(shift(example, preparation.classes), example.grid), path)
+    return replace(person, image=path)
+
+
+@lru_cache(maxsize=1)
+def scenes() -> dict[str, list[Example]]:
+    """The measured scans of every row, on the model's grid."""
+    preparation = preparation_of_all()
+    people, old = load_examples(malf("val"), preparation), load_examples(nichart(), preparation)
+    shifted = {row: [replace(e, image=shift(e, preparation.classes)) for e in people] for row, shift in SHIFTS.items()}
+    elsewhere = {row: [replace(e, image=brain_only(e, preparation.classes)) for e in old if contrast in e.name] for contrast, row in ELDERS.items()}
+    return {IN_DOMAIN: people, **shifted, **elsewhere}
+
+
+def preparation_of_all() -> Preparation:
+    """The model's grid, and the classes of both data sets that have scans."""
+    return preparation_for(build_config("quick-2d"), ["neuromorphometrics", "muse"])
+
+
+def _contrast(row: str) -> str:
+    return next(contrast for contrast, name in ELDERS.items() if name == row)
+
+
+def _name(path: Path) -> str:
+    return path.name.removesuffix(".nii.gz")
