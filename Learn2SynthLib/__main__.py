@@ -106,7 +106,7 @@ def _segment(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("model", metavar="MODEL", help="a .l2s file, the folder of a run, or the name of a shipped model")
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="NIfTI, NRRD, MHA, MGZ or a folder of DICOM files")
     parser.add_argument("--output", required=True, metavar="FILE|DIR", help="a file for one image, a folder for several")
-    parser.add_argument("--volumes", metavar="CSV", help="write the volume of every structure in mm3")
+    parser.add_argument("--volumes", metavar="CSV", help="write the volume of every structure in mm3, and its estimated quality, 0 to 1")
     parser.add_argument("--probabilities", action="store_true", help="also write the probability of every structure")
     parser.add_argument("--flips", action="store_true", help="average over the left/right flip: slower, a little better")
     _add_device(parser)

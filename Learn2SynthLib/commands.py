@@ -105,8 +105,8 @@ def segment(options: argparse.Namespace) -> int:
         write_label_map(result.labels, output)
         if result.probabilities is not None:
             write_probabilities(result.probabilities, result.labels.grid, output.with_name(f"{stem(output)}_probabilities.nii.gz"))
-        rows.append((image_path, result.volumes))
-        console.segmented(image_path, output, result.notes, result.volumes_mm3)
+        rows.append((image_path, result.measures))
+        console.segmented(image_path, output, result.notes, result.volumes_mm3, result.quality)
     if options.volumes:
         write_volumes_csv(Path(options.volumes), rows)
     return DONE

@@ -12,6 +12,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from .doubt import cautions
+
 Event = Mapping[str, Any]
 
 
@@ -106,12 +108,12 @@ class Console:
 
             yield tell
 
-    def segmented(self, image: str, output: Path, notes: list[str], volumes_mm3: Mapping[str, float]) -> None:
+    def segmented(self, image: str, output: Path, notes: list[str], volumes_mm3: Mapping[str, float], quality: Mapping[str, float]) -> None:
         if self.as_json:
-            self._print("segmented", image=image, output=str(output), notes=notes, volumes_mm3=volumes_mm3)
+            self._print("segmented", image=image, output=str(output), notes=notes, volumes_mm3=volumes_mm3, quality=quality)
             return
-        for note in notes:
-            self._say(note)
+        for sentence in (*notes, *cautions(quality)):
+            self._say(f"{Path(image).name}: {sentence}")
         print(f"{image} -> {output}")
 
 

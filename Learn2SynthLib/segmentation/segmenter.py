@@ -24,15 +24,17 @@ from .clean_up import keep_largest_components
 from .device import available_bytes, choose_device, is_out_of_memory
 from .inference import Progress, Sliding, predict
 from .plan import Demand, Plan, plans
+from .quality import estimate_quality
 
 
 @dataclass(frozen=True)
-class Volumes:
+class Measures:
     """Per structure of the table. hard_mm3: voxels of the label map times voxel volume. soft_mm3: sum of its probabilities times
-    voxel volume, before clean-up; it counts half a voxel as half."""
+    voxel volume, before clean-up; it counts half a voxel as half. quality: estimated Dice against a good reference, 0 to 1."""
 
     hard_mm3: dict[str, float]
     soft_mm3: dict[str, float]
+    quality: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -42,19 +44,24 @@ class Segmentation:
 
     labels: LabelMap
     table: LabelTable
-    volumes: Volumes
+    measures: Measures
     probabilities: Tensor | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
     def volumes_mm3(self) -> dict[str, float]:
         """Volume of every structure in the label map."""
-        return self.volumes.hard_mm3
+        return self.measures.hard_mm3
 
     @property
     def soft_volumes_mm3(self) -> dict[str, float]:
         """Volume of every structure by its probabilities."""
-        return self.volumes.soft_mm3
+        return self.measures.soft_mm3
+
+    @property
+    def quality(self) -> dict[str, float]:
+        """Estimated Dice of every structure against a good reference, 0 to 1; 0 for those that were not found."""
+        return self.measures.quality
 
 
 @dataclass(frozen=True)
@@ -136,6 +143,7 @@ class Segmenter:
 
     def _on_own_grid(self, posteriors: Tensor, grid: Grid, own: Grid, keep: bool, notes: list[str]) -> Segmentation:
         table = self.card.table
+        quality = estimate_quality(posteriors, _cleaned(_most_probable(posteriors, table.values).cpu(), table), table, grid)
         labels = torch.empty(own.shape, dtype=torch.int32)
         kept = torch.empty(len(table.labels), *own.shape) if keep else None
         sums = torch.zeros(len(table.labels), dtype=torch.float64)
@@ -145,10 +153,14 @@ class Segmenter:
             sums += slab.sum((1, 2, 3)).double().cpu()
             if kept is not None:
                 kept[..., slices] = slab.cpu()
-        cleaned = keep_largest_components(labels, [label.value for label in table.labels if label.largest_component])
+        cleaned = _cleaned(labels, table)
         soft = {label.name: float(total) * own.voxel_mm3 for label, total in zip(table.labels, sums, strict=True) if label.value}
-        volumes = Volumes(volumes_mm3(cleaned, table, own), soft)
-        return Segmentation(LabelMap(cleaned, own, table.name), table, volumes, kept, notes)
+        measures = Measures(volumes_mm3(cleaned, table, own), soft, quality)
+        return Segmentation(LabelMap(cleaned, own, table.name), table, measures, kept, notes)
+
+
+def _cleaned(labels: Tensor, table: LabelTable) -> Tensor:
+    return keep_largest_components(labels, [label.value for label in table.labels if label.largest_component])
 
 
 def _slabs(posteriors: Tensor, grid: Grid, own: Grid, background: int) -> Iterable[tuple[int, Tensor]]:
@@ -174,13 +186,13 @@ def volumes_mm3(labels: Tensor, table: LabelTable, grid: Grid) -> dict[str, floa
     return {label.name: int((labels == label.value).count_nonzero()) * grid.voxel_mm3 for label in table.foreground}
 
 
-def write_volumes_csv(path: str | Path, rows: Sequence[tuple[str, Volumes | Segmentation]]) -> None:
-    """Writes (name of the image, its volumes) as comma-separated UTF-8 text, the whole file or nothing.
+def write_volumes_csv(path: str | Path, rows: Sequence[tuple[str, Measures]]) -> None:
+    """Writes (name of the image, its measures) as comma-separated UTF-8 text, the whole file or nothing.
 
-    Columns: `image`, and `<structure> (mm3)` and `<structure> soft (mm3)` for every structure that any row has. Raises
-    InputError when the disk refuses.
+    Columns: `image`, and `<structure> (mm3)`, `<structure> soft (mm3)` and `<structure> quality` for every structure that any
+    row has. Raises InputError when the disk refuses.
     """
-    cells = [_volume_cells(image, found.volumes if isinstance(found, Segmentation) else found) for image, found in rows]
+    cells = [_cells(image, measures) for image, measures in rows]
     columns = dict.fromkeys(["image", *(column for row in cells for column in row)])
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
@@ -189,10 +201,10 @@ def write_volumes_csv(path: str | Path, rows: Sequence[tuple[str, Volumes | Segm
     write_text(Path(path), text.getvalue())
 
 
-def _volume_cells(image: str, volumes: Volumes) -> dict[str, str | float]:
+def _cells(image: str, measures: Measures) -> dict[str, str | float]:
     cells: dict[str, str | float] = {"image": image}
-    for name, hard in volumes.hard_mm3.items():
-        cells |= {f"{name} (mm3)": round(hard, 3), f"{name} soft (mm3)": round(volumes.soft_mm3[name], 3)}
+    for name, hard in measures.hard_mm3.items():
+        cells |= {f"{name} (mm3)": round(hard, 3), f"{name} soft (mm3)": round(measures.soft_mm3[name], 3), f"{name} quality": round(measures.quality[name], 3)}
     return cells
 
 

@@ -73,11 +73,17 @@ def test_train_segment_evaluate_inspect_and_preview_on_one_head(save_head: Head,
     assert main(["segment", str(run), str(image), "--output", str(output), "--volumes", str(tmp_path / "v.csv"), "--probabilities", "--json"]) == 0
     *progress, segmented = map(json.loads, capsys.readouterr().out.splitlines())
     assert segmented["event"] == "segmented" and progress[0]["done"] == 0 and progress[-1]["done"] == progress[-1]["count"]
+    assert segmented["quality"].keys() == segmented["volumes_mm3"].keys() and all(0 <= value <= 1 for value in segmented["quality"].values())
     result, reference = nibabel.load(output), nibabel.load(image)
     assert result.shape == reference.shape and np.allclose(result.affine, reference.affine)
     probabilities = nibabel.load(tmp_path / "aus ß_probabilities.nii.gz").get_fdata()
     assert probabilities.shape == (28, 28, 28, 8) and np.allclose(probabilities.sum(-1), 1, atol=1e-4)
-    assert (tmp_path / "v.csv").read_text(encoding="utf-8").count("\n") == 2
+    heading, figures = (line.split(",") for line in (tmp_path / "v.csv").read_text(encoding="utf-8").splitlines())
+    assert float(figures[heading.index("cerebral cortex quality")]) == round(segmented["quality"]["cerebral cortex"], 3)
+
+    assert main(["segment", str(run), str(image), "--output", str(output)]) == 0
+    told = capsys.readouterr().err
+    assert f"{image.name}: Doubtful" in told and "brain stem (0.00)" in told and "This segmentation probably failed: look at it." in told
 
     assert main(["evaluate", "--prediction", str(output), "--prediction-ids", "brain-coarse", "--reference", str(labels), "--json"]) == 0
     record = json.loads(capsys.readouterr().out)

@@ -15,6 +15,8 @@ import pytest
 import qt
 import slicer
 import slicer.util
+from Learn2SynthPanel.scene import write_volumes_table
+from Learn2SynthPanel.sections.segment import doubts
 from Learn2SynthPanel.self_test import add_head
 
 from Learn2SynthLib.__main__ import main
@@ -177,10 +179,32 @@ def test_two_volumes_are_segmented_beside_themselves(panel: Panel, model: Path) 
     table = panel.ui.volumesTable
     assert (table.columnCount, panel.ui.resultsWidget.visible or not panel.ui.resultsWidget.isHidden()) == (3, True)
     assert results[0].GetSegmentation().GetNthSegment(0).GetName() in {table.item(row, 0).text() for row in range(table.rowCount)}
+    marked = [table.item(row, 1) for row in range(table.rowCount) if table.item(row, 1).text().startswith("? ")]
+    assert 2 * len(marked) > table.rowCount and all("Doubtful" in item.toolTip() and "Dice of 0." in item.toolTip() for item in marked)
+    assert f"Probably failed, look at it: '{results[0].GetName()}'" in panel.ui.segmentMessageLabel.text
     panel.click(panel.ui.copyVolumesButton)
-    assert qt.QApplication.clipboard().text().count("\n") == table.rowCount
+    heading, *rows = (line.split("\t") for line in qt.QApplication.clipboard().text().split("\n"))
+    assert heading[1:] == [*(node.GetName() for node in results), *(f"{node.GetName()}: quality" for node in results)]
+    assert len(rows) == table.rowCount and all(float(figure) >= 0 for row in rows for figure in row[1:])
     panel.click(panel.ui.show3DButton)
     assert results[1].GetSegmentation().ContainsRepresentation("Closed surface")
+
+
+def test_doubtful_structures_are_marked_and_named(panel: Panel) -> None:
+    volumes = {"old": {"thalamus": 7413.2}, "T1": {"thalamus": 7400.0, "pallidum": 1800.4}, "T2": {"thalamus": 7300.0}}
+    quality = {"T1": {"thalamus": 0.8, "pallidum": 0.314}, "T2": {"thalamus": 0.1}}
+    write_volumes_table(slicer.mrmlScene, volumes, quality)
+    panel.widget.segment.show_volumes()
+    table = panel.ui.volumesTable
+    assert [[table.item(row, column).text() for column in range(4)] for row in range(2)] == [
+        ["thalamus", "7413", "7400", "? 7300"],
+        ["pallidum", "-", "? 1800", "-"],
+    ]
+    assert "Dice of 0.31" in table.item(1, 2).toolTip() and table.item(0, 2).toolTip() == "7400"
+    failed, doubtful = doubts(quality)
+    assert failed == "Probably failed, look at it: 'T2'." and doubtful.endswith(": 'T1': pallidum (0.31).")
+    assert doubts({"T1": {"thalamus": 0.8}}) == []
+    assert doubts({str(k): {"thalamus": 0.1} for k in range(40)}) == ["Probably failed, look at it: '0'; '1'; '2'; 37 more."]
 
 
 def test_a_cancelled_segmentation_leaves_nothing(panel: Panel, model: Path) -> None:

@@ -11,6 +11,7 @@ import slicer
 import slicer.util
 import vtk
 from Learn2SynthPanel import scene as bridge
+from Learn2SynthPanel.scene.results import VOLUMES_TABLE, read_volumes_table
 from Learn2SynthPanel.scene.terminology import terminology
 
 from Learn2SynthLib.errors import InputError
@@ -135,8 +136,8 @@ def test_a_saved_scene_brings_the_segmentation_back(scene, tmp_path: Path):
 
 
 def test_volumes_are_kept_image_by_image(scene):
-    bridge.write_volumes_table(scene, {"T1": {"thalamus": 7.5, "caudate": 3.0}, "T2": {"thalamus": 7.0, "caudate": 3.25}})
-    node = bridge.write_volumes_table(scene, {"T2": {"thalamus": 6.0, "lesion": 1.5}})
+    bridge.write_volumes_table(scene, {"T1": {"thalamus": 7.5, "caudate": 3.0}, "T2": {"thalamus": 7.0, "caudate": 3.25}}, {})
+    node = bridge.write_volumes_table(scene, {"T2": {"thalamus": 6.0, "lesion": 1.5}}, {})
     assert scene.GetNumberOfNodesByClass("vtkMRMLTableNode") == 1 and node.GetName() == "Learn2Synth volumes"
     table = node.GetTable()
     columns = {table.GetColumnName(i): [table.GetValue(row, i) for row in range(table.GetNumberOfRows())] for i in range(table.GetNumberOfColumns())}
@@ -146,6 +147,31 @@ def test_volumes_are_kept_image_by_image(scene):
         "T2": [6.0, -1, 1.5],
     }
     assert node.GetColumnUnitLabel("T1") == "mm3"
+
+
+def test_qualities_stand_beside_the_volumes_also_in_a_saved_scene(scene, tmp_path: Path):
+    volumes = {"T1": {"thalamus": 7.5, "caudate": 3.0}, "größer: quality": {"thalamus": 7.0}}
+    quality = {"T1": {"thalamus": 0.75, "caudate": 0.0}, "größer: quality": {"thalamus": 0.5}}
+    for image in volumes:
+        node = bridge.write_volumes_table(scene, {image: volumes[image]}, {image: quality[image]})
+    names = ["structure", *volumes, "T1: quality", "größer: quality: quality"]
+    assert [node.GetTable().GetColumnName(i) for i in range(node.GetTable().GetNumberOfColumns())] == names
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrb"), {})
+    scene.Clear(0)
+    slicer.util.loadScene(str(tmp_path / "scene.mrb"), {})
+    assert read_volumes_table(scene.GetFirstNodeByName(VOLUMES_TABLE)) == (volumes, quality)
+
+
+def test_a_scene_from_before_there_were_qualities(scene):
+    node = scene.AddNewNodeByClass("vtkMRMLTableNode", VOLUMES_TABLE)
+    for column in (vtk.vtkStringArray(), vtk.vtkDoubleArray()):
+        column.SetName("T1" if column.IsNumeric() else "structure")
+        column.InsertNextValue(7.5 if column.IsNumeric() else "thalamus")
+        node.AddColumn(column)
+    assert read_volumes_table(node) == ({"T1": {"thalamus": 7.5}}, {})
+    bridge.write_volumes_table(scene, {"T2": {"thalamus": 6.0}}, {"T2": {"thalamus": 0.9}})
+    assert read_volumes_table(node) == ({"T1": {"thalamus": 7.5}, "T2": {"thalamus": 6.0}}, {"T2": {"thalamus": 0.9}})
+    assert read_volumes_table(None) == ({}, {})
 
 
 def test_the_reader_of_the_panel_agrees_with_nibabel(scene, tmp_path: Path):

@@ -12,7 +12,7 @@ from Learn2SynthPanel.jobs.segmenting import Segmenting
 from Learn2SynthPanel.jobs.training import Training
 from Learn2SynthPanel.recipe import Recipe
 from Learn2SynthPanel.scene import segment_names
-from Learn2SynthPanel.scene.results import VOLUMES_TABLE
+from Learn2SynthPanel.scene.results import VOLUMES_TABLE, read_volumes_table
 from Learn2SynthPanel.self_test import add_head
 from Learn2SynthPanel.settings import Scan, Settings, Source
 
@@ -36,7 +36,7 @@ def segment(k):
     tell('segmenting', image=images[k], done=1, count=4)
     path = results / f'{k}.nii.gz'
     nibabel.save(nibabel.Nifti1Image(numpy.full(shape, k + 1, numpy.int16), numpy.eye(4)), path)
-    tell('segmented', image=images[k], output=str(path), notes=[f'note {k}'], volumes_mm3={'thalamus': k + 0.5})
+    tell('segmented', image=images[k], output=str(path), notes=[f'note {k}'], volumes_mm3={'thalamus': k + 0.5}, quality={'thalamus': 0.9 - k / 2})
 """
 ALL = f"{SEGMENT}\nfor k in range(len(images)):\n    segment(k)"
 FIRST_THEN_WAIT = f"{SEGMENT}\nsegment(0)\nwait_for('go')\nfor k in range(1, len(images)):\n    segment(k)"
@@ -81,8 +81,12 @@ def finish(work: Segmenting) -> None:
 
 
 def columns(scene: Any) -> list[str]:
-    table = scene.GetFirstNode(VOLUMES_TABLE, "vtkMRMLTableNode").GetTable()
-    return [table.GetColumnName(i) for i in range(1, table.GetNumberOfColumns())]
+    return list(measured(scene)[0])
+
+
+def measured(scene: Any) -> Any:
+    """Volumes and qualities in the scene's table, by column."""
+    return read_volumes_table(scene.GetFirstNode(VOLUMES_TABLE, "vtkMRMLTableNode"))
 
 
 # --- what works
@@ -95,6 +99,7 @@ def test_two_volumes_at_once(scene: Any, segment: Callable[..., Segmenting]) -> 
     finish(work)
     assert (work.state, work.message, work.notes) == ("done", "", ["note 0", "note 1"]) and work.fraction == 1
     assert [node.GetName() for node in work.results] == ["T1 mein Modell", "größer mein Modell"] == columns(scene)
+    assert measured(scene)[1] == work.quality == {"T1 mein Modell": {"thalamus": 0.9}, "größer mein Modell": {"thalamus": 0.4}}
     for k, (node, volume) in enumerate(zip(work.results, volumes)):
         assert segment_names(node) == [BRAIN[k + 1].name] and segment_mask(node, BRAIN[k + 1].name, volume).all()
         assert node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()) is volume
@@ -134,7 +139,7 @@ def test_a_sequence_is_one_result_with_a_column_for_each_frame(scene: Any, segme
     work = segment(ALL, sequence, frame)
     finish(work)
     assert work.state == "done", work.message
-    assert columns(scene) == ["Film mein Modell 1", "Film mein Modell 2", "T1 mein Modell"] and len(work.results) == 2
+    assert columns(scene) == ["Film mein Modell 1", "Film mein Modell 2", "T1 mein Modell"] == list(measured(scene)[1]) and len(work.results) == 2
 
 
 # --- what happens meanwhile

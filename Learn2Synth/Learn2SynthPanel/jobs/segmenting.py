@@ -31,6 +31,7 @@ class Item:
     images: list[Path] = field(default_factory=list)
     outputs: list[Path] = field(default_factory=list)
     volumes_mm3: list[dict[str, float]] = field(default_factory=list)
+    quality: list[dict[str, float]] = field(default_factory=list)
 
     @property
     def ready(self) -> bool:
@@ -40,8 +41,8 @@ class Item:
 class Segmenting:
     """One click on Segment. Each `poll` does one piece of work: writes one image, or takes in one result.
 
-    state: exporting, running, done, failed or cancelled. results: the segmentation nodes made so far. notes: what was done otherwise
-    than asked, in words. message: why it failed. seconds: of each phase by name.
+    state: exporting, running, done, failed or cancelled. results: the segmentation nodes made so far. quality: estimated Dice of their structures, 0 to 1, by
+    column of the table of volumes. notes: what was done otherwise than asked, in words. message: why it failed. seconds: of each phase by name.
     """
 
     def __init__(self, scene: Any, nodes: Sequence[Any], model: str, device: str, launcher: Callable[[], Launcher]) -> None:
@@ -54,6 +55,7 @@ class Segmenting:
         self.state, self.message = "exporting", ""
         self.notes: list[str] = []
         self.results: list[Any] = []
+        self.quality: dict[str, dict[str, float]] = {}
         self.seconds = {"exporting": 0.0, "running": 0.0, "importing": 0.0}
         self._count = self._segmented = 0  # images
         self._part: float | None = None  # of the image that is being segmented; None before the network runs
@@ -141,6 +143,7 @@ class Segmenting:
             item = next(item for item in self.items if Path(event["image"]) in item.images)
             item.outputs.append(Path(event["output"]))
             item.volumes_mm3.append(event["volumes_mm3"])
+            item.quality.append(event["quality"])
             self.notes += event["notes"]
 
     def _import(self, item: Item) -> None:
@@ -155,7 +158,9 @@ class Segmenting:
         result = add(self.scene, files, self.table, node, name)
         self.results.append(result)
         frames = [result.GetName()] if len(item.outputs) == 1 else [f"{result.GetName()} {k + 1}" for k in range(len(item.outputs))]
-        write_volumes_table(self.scene, dict(zip(frames, item.volumes_mm3)))
+        quality = dict(zip(frames, item.quality))
+        write_volumes_table(self.scene, dict(zip(frames, item.volumes_mm3)), quality)
+        self.quality |= quality
 
     def _finish(self, code: int) -> None:
         self.seconds["running"] = time.monotonic() - self._begun - self.seconds["importing"]

@@ -1,8 +1,7 @@
-"""Results -> nodes of the scene: a segmentation beside the image that it belongs to, and a table of volumes. What the user has is never replaced."""
+"""Results -> nodes of the scene: a segmentation beside the image that it belongs to, and a table of what it measures. What the user has is never replaced."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 
@@ -21,7 +20,10 @@ from .export import ijk_to_ras, voxels_of
 from .terminology import terminology
 
 VOLUMES_TABLE = "Learn2Synth volumes"
+_QUALITY_OF = "quality of"  # property of a column of qualities: the name of the column of volumes
 _FILL_OPACITY = 0.5  # the image shows through
+
+Columns = dict[str, dict[str, float]]  # image -> structure -> number
 
 
 def unique_name(scene: slicer.vtkMRMLScene, name: str) -> str:
@@ -118,14 +120,15 @@ def _place_beside(node: slicer.vtkMRMLNode, volume: slicer.vtkMRMLNode) -> None:
 # --- table of volumes
 
 
-def write_volumes_table(scene: slicer.vtkMRMLScene, volumes: Mapping[str, Mapping[str, float]]) -> slicer.vtkMRMLTableNode:
-    """The scene's table of volumes with one more column for each image: `volumes` is image -> structure -> mm3.
+def write_volumes_table(scene: slicer.vtkMRMLScene, volumes: Columns, quality: Columns) -> slicer.vtkMRMLTableNode:
+    """The scene's table of volumes with two more columns for each image: volumes in mm3, and estimated quality from 0 to 1.
 
-    A column of the same name is written anew, other columns stay; structures that an image does not know are NaN there.
+    Columns of the same image are written anew, others stay; structures that an image does not know are NaN there.
     """
     node = scene.GetFirstNode(VOLUMES_TABLE, "vtkMRMLTableNode") or scene.AddNewNodeByClass("vtkMRMLTableNode", VOLUMES_TABLE)
-    columns = {**_columns(node), **volumes}
-    structures = list(dict.fromkeys(structure for column in columns.values() for structure in column))
+    written = read_volumes_table(node)
+    volumes, quality = written[0] | volumes, written[1] | quality
+    structures = list(dict.fromkeys(structure for column in volumes.values() for structure in column))
     unfinished = node.StartModify()
     node.RemoveAllColumns()
     names = vtk.vtkStringArray()
@@ -133,19 +136,36 @@ def write_volumes_table(scene: slicer.vtkMRMLScene, volumes: Mapping[str, Mappin
     for structure in structures:
         names.InsertNextValue(structure)
     node.AddColumn(names)
-    for image, column in columns.items():
-        numbers = numpy_to_vtk(np.array([column.get(structure, np.nan) for structure in structures], dtype=np.float64), deep=True)
-        numbers.SetName(image)
-        node.AddColumn(numbers)
+    for image, column in volumes.items():
+        _add_column(node, image, [column.get(structure, np.nan) for structure in structures])
         node.SetColumnUnitLabel(image, "mm3")
+    for image, column in quality.items():
+        name = _("{image}: quality").format(image=image)
+        _add_column(node, name, [column.get(structure, np.nan) for structure in structures])
+        node.SetColumnProperty(name, _QUALITY_OF, image)
     node.EndModify(unfinished)
     return node
 
 
-def _columns(node: slicer.vtkMRMLTableNode) -> dict[str, dict[str, float]]:
+def _add_column(node: slicer.vtkMRMLTableNode, name: str, values: list[float]) -> None:
+    numbers = numpy_to_vtk(np.array(values, dtype=np.float64), deep=True)
+    numbers.SetName(name)
+    node.AddColumn(numbers)
+
+
+def read_volumes_table(node: slicer.vtkMRMLTableNode | None) -> tuple[Columns, Columns]:
+    """Volumes in mm3 and qualities; no qualities of images that were segmented before there were any."""
+    volumes: Columns = {}
+    quality: Columns = {}
+    if node is None:
+        return volumes, quality
     table = node.GetTable()
-    if not table.GetNumberOfColumns():
-        return {}
-    structures = [table.GetColumn(0).GetValue(row) for row in range(table.GetNumberOfRows())]
-    numbers = [table.GetColumn(i) for i in range(1, table.GetNumberOfColumns())]
-    return {column.GetName(): {s: v for row, s in enumerate(structures) if not np.isnan(v := column.GetValue(row))} for column in numbers}
+    for index in range(1, table.GetNumberOfColumns()):
+        numbers = table.GetColumn(index)
+        column = {table.GetColumn(0).GetValue(row): value for row in range(table.GetNumberOfRows()) if not np.isnan(value := numbers.GetValue(row))}
+        image = node.GetColumnProperty(numbers.GetName(), _QUALITY_OF)
+        if image:
+            quality[image] = column
+        else:
+            volumes[numbers.GetName()] = column
+    return volumes, quality

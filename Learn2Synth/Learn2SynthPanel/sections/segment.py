@@ -7,19 +7,21 @@ from typing import Any
 import qt
 import slicer
 
+from Learn2SynthLib.doubt import doubtful, listed, probably_failed
 from Learn2SynthLib.errors import InputError
 
 from .. import models
 from ..jobs.segmenting import Segmenting
 from ..jobs.worker import slicer_launcher
 from ..nodes import is_preview
-from ..scene.results import VOLUMES_TABLE
+from ..scene.results import VOLUMES_TABLE, Columns, read_volumes_table
 from ..settings import Source
 from ..translation import tr as _
 from .context import Context, Section, fill, known_models, remember_model, show_progress, text_item, tidy
 
 _SHOWN = "vtkMRMLScalarVolumeNode"
 _FITTING = 3  # columns that need no scrolling
+_TOLD = 3  # segmentations that a sentence tells of
 
 
 class SegmentSection(Section):
@@ -180,21 +182,25 @@ class SegmentSection(Section):
         self.ui.show3DButton.setSegmentationNode(node)
 
     def show_volumes(self) -> None:
-        """The scene's table of volumes, a column for each segmentation."""
-        table, node = self.ui.volumesTable, slicer.mrmlScene.GetFirstNode(VOLUMES_TABLE, "vtkMRMLTableNode")
-        rows = _rows(node)
-        table.rowCount, table.columnCount = len(rows[1:]), len(rows[0])
-        table.setHorizontalHeaderLabels(rows[0])
-        tidy(table, *(range(1, len(rows[0])) if len(rows[0]) <= _FITTING else ()))
-        for r, row in enumerate(rows[1:]):
-            for c, text in enumerate(row):
-                item = text_item(text)
-                if c:
-                    item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
-                table.setItem(r, c, item)
+        """The scene's table of volumes, a column for each segmentation; doubtful structures have a mark."""
+        table = self.ui.volumesTable
+        volumes, quality = _measured()
+        heading, *rows = _rows(_texts(volumes, 0))
+        table.rowCount, table.columnCount = len(rows), len(heading)
+        table.setHorizontalHeaderLabels(heading)
+        tidy(table, *(range(1, len(heading)) if len(heading) <= _FITTING else ()))
+        marked = [doubtful(quality.get(image, {})) for image in volumes]
+        for r, (structure, *texts) in enumerate(rows):
+            table.setItem(r, 0, text_item(structure))
+            for c, text in enumerate(texts):
+                item = _doubtful_item(text, marked[c][structure]) if structure in marked[c] else text_item(text)
+                item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
+                table.setItem(r, c + 1, item)
 
     def onCopy(self) -> None:
-        rows = _rows(slicer.mrmlScene.GetFirstNode(VOLUMES_TABLE, "vtkMRMLTableNode"))
+        volumes, quality = _measured()
+        named = {_("{image}: quality").format(image=image): column for image, column in quality.items()}
+        rows = _rows(_texts(volumes, 0) | _texts(named, 2))
         qt.QApplication.clipboard().setText("\n".join("\t".join(row) for row in rows))
 
 
@@ -204,23 +210,44 @@ def _loaded_volumes() -> list[Any]:
     return [n for n in nodes if not n.IsA("vtkMRMLLabelMapVolumeNode") and not n.GetHideFromEditors() and not is_preview(n)]
 
 
-def _rows(node: Any) -> list[list[str]]:
-    """Heading and rows of the table of volumes, as text; volumes in mm3 without decimals."""
-    columns = [node.GetTable().GetColumn(c) for c in range(node.GetNumberOfColumns())] if node else []
-    heading = [_("Volumes in mm3"), *(column.GetName() for column in columns[1:])]
-    count = columns[0].GetNumberOfValues() if columns else 0
-    return [heading, *([columns[0].GetValue(r), *(_figure(column.GetValue(r)) for column in columns[1:])] for r in range(count))]
+def _measured() -> tuple[Columns, Columns]:
+    """Volumes and qualities that are in the scene."""
+    return read_volumes_table(slicer.mrmlScene.GetFirstNode(VOLUMES_TABLE, "vtkMRMLTableNode"))
 
 
-def _figure(value: float) -> str:
-    return "-" if value != value else f"{value:.0f}"
+def _texts(columns: Columns, decimals: int) -> dict[str, dict[str, str]]:
+    return {image: {structure: f"{value:.{decimals}f}" for structure, value in column.items()} for image, column in columns.items()}
+
+
+def _rows(columns: dict[str, dict[str, str]]) -> list[list[str]]:
+    """Heading, and a row for each structure; '-' where an image does not know it."""
+    structures = dict.fromkeys(structure for column in columns.values() for structure in column)
+    return [[_("Volumes in mm3"), *columns], *([structure, *(column.get(structure, "-") for column in columns.values())] for structure in structures)]
+
+
+def _doubtful_item(text: str, quality: float) -> Any:
+    tip = _("Doubtful: a good reference would probably give a Dice of {quality:.2f} only. Look at it before you use it.")
+    return text_item(f"? {text}", tip.format(quality=quality), wrong=True)
 
 
 def _outcome(work: Segmenting) -> str:
-    notes = " ".join(work.notes)
+    notes = " ".join([*work.notes, *doubts(work.quality)])
     if work.state == "done":
         seconds = sum(work.seconds.values())
         return " ".join(filter(None, [_("Done in {seconds:.0f} s.").format(seconds=seconds), notes]))
     if work.state == "cancelled":
         return _("Cancelled. {count} finished segmentations stay.").format(count=len(work.results)) if work.results else _("Cancelled.")
     return _("Failed: {reason}").format(reason=work.message)
+
+
+def doubts(quality: Columns) -> list[str]:
+    """A sentence for the segmentations that probably failed, and one for the doubtful structures of the others."""
+    failed = [f"'{name}'" for name, found in quality.items() if probably_failed(found)]
+    partly = [f"'{name}': {listed(doubtful(found))}" for name, found in quality.items() if doubtful(found) and not probably_failed(found)]
+    sentences = [(_("Probably failed, look at it: {names}."), failed), (_("Doubtful, with the Dice to be expected: {names}."), partly)]
+    return [sentence.format(names=_some(names)) for sentence, names in sentences if names]
+
+
+def _some(names: list[str]) -> str:
+    more = [_("{count} more").format(count=len(names) - _TOLD)] if len(names) > _TOLD else []
+    return "; ".join([*names[:_TOLD], *more])

@@ -17,6 +17,7 @@ from Learn2SynthLib.segmentation.card import NetworkCard
 from Learn2SynthLib.segmentation.clean_up import keep_largest_components
 from Learn2SynthLib.segmentation.plan import plans
 from Learn2SynthLib.segmentation.segmenter import Segmenter, write_volumes_csv
+from Learn2SynthLib.volume.geometry import resample_image
 from Learn2SynthLib.volume.image import Grid, Image
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
@@ -87,6 +88,25 @@ def test_volumes_are_counts_and_sums_of_probabilities(make_grid: Callable[..., G
     assert "background" not in found.volumes_mm3
 
 
+@pytest.mark.parametrize("axes", ["RAS", "LIA"])
+def test_the_quality_is_that_of_the_network_and_not_of_the_images_grid(make_grid: Callable[..., Grid], axes: str) -> None:
+    image = image_with_range(make_grid((20, 24, 18)))
+    fine = make_grid((40, 48, 36), (0.5, 0.5, 0.5), origin=(-0.25, -0.25, -0.25))
+    found = threshold_segmenter().segment(image).quality
+    assert list(found) == ["bright", "brightest"]
+    assert threshold_segmenter().segment(resample_image(image, fine)).quality == pytest.approx(found, abs=0.02)
+    turned = make_grid((20, 24, 18), axes=axes)
+    shown = threshold_segmenter().segment(Image(image.data, turned)).quality
+    assert shown == pytest.approx(found, abs=1e-4)
+
+
+def test_a_noisy_image_has_less_quality(make_grid: Callable[..., Grid]) -> None:
+    image = image_with_range(make_grid((20, 24, 18)))
+    noise = 0.1 * torch.randn(image.data.shape, generator=torch.Generator().manual_seed(5))
+    noisy = threshold_segmenter().segment(Image(image.data + noise, image.grid)).quality
+    assert all(noisy[name] < value - 0.1 for name, value in threshold_segmenter().segment(image).quality.items())
+
+
 def test_detached_parts_become_background(make_grid: Callable[..., Grid]) -> None:
     table = LabelTable("one piece", (TABLE.labels[0], Label(7, "bright", (1, 1, 1), largest_component=True), TABLE.labels[2]))
     image = Image(torch.zeros(20, 24, 18), make_grid((20, 24, 18)))
@@ -96,6 +116,8 @@ def test_detached_parts_become_background(make_grid: Callable[..., Grid]) -> Non
     found = threshold_segmenter(table=table).segment(image)
     assert found.volumes_mm3 == {"bright": 4**3, "brightest": 2**3}
     assert found.soft_volumes_mm3["bright"] == pytest.approx(4**3 + 2**3, rel=0.01)
+    whole = threshold_segmenter().segment(image)
+    assert found.quality["brightest"] < whole.quality["brightest"]  # what was taken away counts as an error of the segmentation
 
 
 def test_voxels_that_share_a_corner_are_one_part() -> None:
@@ -189,10 +211,12 @@ def test_too_little_memory_for_anything_is_wrong_input(make_grid: Callable[..., 
 
 def test_volumes_as_csv(tmp_path: Path, make_grid: Callable[..., Grid]) -> None:
     found = threshold_segmenter().segment(image_with_range(make_grid((20, 24, 18))))
-    write_volumes_csv(tmp_path / "new" / "volumes.csv", [("größe, 1", found), ("two", found.volumes)])
+    write_volumes_csv(tmp_path / "new" / "volumes.csv", [("größe, 1", found.measures), ("two", found.measures)])
     with open(tmp_path / "new" / "volumes.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["image", "bright (mm3)", "bright soft (mm3)", "brightest (mm3)", "brightest soft (mm3)"]
+    assert list(rows[0])[:4] == ["image", "bright (mm3)", "bright soft (mm3)", "bright quality"]
+    assert list(rows[0])[4:] == ["brightest (mm3)", "brightest soft (mm3)", "brightest quality"]
     assert [row["image"] for row in rows] == ["größe, 1", "two"]
     assert float(rows[0]["bright (mm3)"]) == found.volumes_mm3["bright"]
+    assert 0 < float(rows[1]["bright quality"]) == round(found.quality["bright"], 3) < 1
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["volumes.csv"]
