@@ -36,11 +36,30 @@ class Batch:
         return torch.cat([images, self.wide])
 
 
+class Lessons:
+    """The running mean of the lessons v; `memory` is the weight of what was before, 0: the last one alone.
+
+    A hypergradient is a product of v and of how the synthetic images change the network's step, both seen through few images. The mean of n products of noisy
+    factors is as noisy as one over the root of n; where the lessons are averaged before, and the products by the synthesis's optimiser, it falls with n.
+    """
+
+    def __init__(self, memory: float) -> None:
+        self.memory, self.count = memory, 0
+        self.total: Weights = {}
+
+    def mean_with(self, v: Weights) -> Weights:
+        """The mean of v and the lessons before; every call is a lesson."""
+        self.count += 1
+        self.total = {name: torch.lerp(new, self.total.get(name, torch.zeros_like(new)), self.memory) for name, new in v.items()}
+        return {name: total / (1 - self.memory**self.count) for name, total in self.total.items()}
+
+
 class Learn2Synth(Strategy):
     def __init__(self, task: Task) -> None:
         super().__init__(task)
         self.settings = task.config.learn2synth
         _begin(task)
+        self.lessons = Lessons(self.settings.memory)
         self.teacher = _teacher(task)
         self.rates = [group["lr"] for group in self.teacher.param_groups]
 
@@ -100,7 +119,7 @@ class Learn2Synth(Strategy):
         if self.settings.objective == "matching":
             _, own = self._gradient(*self.task.counterparts(index, size))
             v = {name: value - own[name] for name, value in v.items()}
-        return loss, v
+        return loss, self.lessons.mean_with(v)
 
     def _gradient(self, images: Tensor, target: Tensor) -> tuple[float, Weights]:
         loss = segmentation_loss(self.task.network(images), target)
@@ -125,11 +144,13 @@ class Learn2Synth(Strategy):
         return self.task.synthesizer.state_dict()
 
     def state(self) -> dict[str, Any]:
-        return {"synthesizer": self.synthesis_state(), "teacher": self.teacher.state_dict()}
+        lessons = {"count": self.lessons.count, "total": self.lessons.total}
+        return {"synthesizer": self.synthesis_state(), "teacher": self.teacher.state_dict(), "lessons": lessons}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         self.task.synthesizer.load_state_dict(state["synthesizer"])
         self.teacher.load_state_dict(state["teacher"])
+        self.lessons.count, self.lessons.total = state["lessons"]["count"], dict(state["lessons"]["total"])
 
 
 def _begin(task: Task) -> None:

@@ -11,7 +11,7 @@ import torch
 from Learn2SynthLib.config import RunConfig
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.learning.bundle import make_model
-from Learn2SynthLib.learning.learn2synth import Learn2Synth
+from Learn2SynthLib.learning.learn2synth import Learn2Synth, Lessons
 from Learn2SynthLib.learning.strategy import Task
 from Learn2SynthLib.synthesis.synthesizer import Values
 
@@ -123,3 +123,10 @@ def test_a_learned_synthesis_is_used_again(tiny: Callable[..., RunConfig], make_
     assert again.learned() == before
     with pytest.raises(InputError, match="has learned another synthesis"):
         Learn2Synth(make_task(tiny(2, f"learn2synth.begin={tmp_path / 'first.l2s'}", 'learn2synth.learn=["noise"]')))
+
+
+def test_lessons_are_averaged_as_if_all_before_the_first_had_not_been() -> None:
+    lessons = Lessons(0.5)
+    means = [float(lessons.mean_with({"w": torch.tensor(value)})["w"]) for value in (1.0, 4.0, 0.0)]
+    assert means == pytest.approx([1.0, (1 * 1 + 2 * 4) / 3, (1 * 1 + 2 * 4 + 4 * 0) / 7])
+    assert [float(Lessons(0.0).mean_with({"w": torch.tensor(value)})["w"]) for value in (1.0, 4.0)] == [1.0, 4.0]
