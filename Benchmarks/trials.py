@@ -82,13 +82,12 @@ MAIN = {
 PARTS = {f"learn2synth, {name} alone": _taught(f"learn=[{json.dumps(name)}]") for name in LEARNABLE}
 ABLATIONS = {
     "learn2synth, nothing learned": _taught("lr=0"),
-    **{f"learn2synth, memory {memory}": _taught(f"memory={memory}") for memory in (0.0, 0.8)},
+    "learn2synth, memory 0.95": _taught("memory=0.95"),
     "learn2synth, the paper's objective": _taught("objective=loss"),
     "learn2synth, begun at the prior": _taught("begin=prior"),
     "learn2synth, begun at the prior, learning long and fast": _taught("begin=prior", *LONG_AND_FAST),
-    "learn2synth, begun at the prior, learning long and fast, memory 0": _taught("begin=prior", "memory=0", *LONG_AND_FAST),
-    "learn2synth, begun at the prior, learning long and fast, nothing wide": _taught("begin=prior", "share=0", *LONG_AND_FAST),
-    "learn2synth, as in the paper": _taught("objective=loss", "memory=0", "begin=prior", "share=0", *LONG_AND_FAST),
+    "learn2synth, begun at the prior, learning long and fast, nothing wide, memory 0.95": _taught("begin=prior", "share=0", "memory=0.95", *LONG_AND_FAST),
+    "learn2synth, as in the paper": _taught("objective=loss", "begin=prior", "share=0", *LONG_AND_FAST),
     "learn2synth, exact": _taught("hypergradient=exact"),
     **{f"learn2synth, {part} of the wide images in contrast alone": _taught(f"any_contrast={part}") for part in (0.0, 1.0)},
     **{f"learn2synth, share {share}": _taught(f"share={share}") for share in (0.0, 0.25, 0.375, 0.5, 0.75)},
