@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from statistics import fmean
 
-from trials import ABLATIONS, OURS, PARTS
+from trials import ABLATIONS, OURS, PARTS, Method
 
 from .markdown import NOT_RUN, Section, listed, points, small, table
 from .real_scans import made_by
@@ -26,12 +27,17 @@ def section(trials: Trials) -> Section:
         run.append(f"{len(found)} of {len(methods)} {study} run")
         blocks += [f"### {study.capitalize()}", made_by(records, study)]
         for setup in trials.setups(list(methods)):
-            blocks += [f"**{setup}**", beside(trials, setup, [*BESIDE, *methods])]
+            blocks += [f"**{setup}**", *beside(trials, setup, methods)]
     return Section(TITLE, f"{listed(run)}.", blocks)
 
 
-def beside(trials: Trials, setup: Setup, methods: list[str]) -> str:
-    return table(["Dice", *COLUMNS, "seeds", "seconds"], [line(trials, setup, method) for method in methods])
+def beside(trials: Trials, setup: Setup, methods: Mapping[str, Method]) -> Iterator[str]:
+    """The methods that were run; the others by name."""
+    run = [method for method in methods if trials.chosen(method, setup)]
+    yield table(["Dice", *COLUMNS, "seeds", "seconds"], [line(trials, setup, method) for method in (*BESIDE, *run)])
+    left = [f"`{method}`" for method in methods if method not in run]
+    if left:
+        yield f"{NOT_RUN.capitalize()}: {listed(left)}."
 
 
 def line(trials: Trials, setup: Setup, method: str) -> list[str]:
