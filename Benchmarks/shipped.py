@@ -1,0 +1,85 @@
+"""The models that the extension ships, from data to bundle, by one command that is resumed with the same words:
+
+    python Benchmarks/shipped.py NAME --run FOLDER [--strategy learn2synth]
+
+NAME is a recipe: Benchmarks/recipes/NAME.json, the configuration, and NAME.sha256, every file of the data, in the layout of `sha256sum`. With the files as
+they were then and the same versions, the weights are the same again. At the end the model of the last step is written to Resources/Models/NAME.l2s, weights in
+float16. Data: LEARN2SYNTH_DATA or ../shared/data; SynthSeg's label maps and NiiVue's T1 alone, because their licences let the weights be shared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import safetensors.torch
+import torch
+
+HERE = Path(__file__).resolve()
+sys.path.insert(0, str(HERE.parents[1]))
+
+from Learn2SynthLib.config import STRATEGIES, RunConfig, build_config
+from Learn2SynthLib.console import Console
+from Learn2SynthLib.errors import InputError
+from Learn2SynthLib.learning.session import train_run
+from Learn2SynthLib.model import Model
+from Learn2SynthLib.resources import resource
+from Learn2SynthLib.run import Run
+from Learn2SynthLib.volume.cohort import Cohort, Subject
+
+DATA = Path(os.environ.get("LEARN2SYNTH_DATA", HERE.parents[2] / "shared" / "data"))
+RECIPES = HERE.parent / "recipes"
+LICENCE = "Apache-2.0. Trained on SynthSeg's label maps (Apache-2.0; cite Billot et al., Medical Image Analysis 86, 2023) and NiiVue's T1 image (BSD-2-Clause)."
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=sorted(path.stem for path in RECIPES.glob("*.json")))
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--strategy", choices=STRATEGIES, help="another than the recipe's, to compare")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    config = build_config(str(RECIPES / f"{options.name}.json"), strategy=options.strategy)
+    run = Run(options.run)
+    try:
+        last = train_run(config, cohort_of(options.name, config), run, Console(as_json=False).show)
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    if last["event"] != "finished":
+        sys.exit("stopped; the same command resumes it")
+    if options.strategy in (None, build_config(str(RECIPES / f"{options.name}.json")).strategy):
+        path = resource("Models", f"{options.name}.l2s")
+        shippable(Model.read(run.model_path), options.name).write(path)
+        print(f"written: {path} ({path.stat().st_size / 2**20:.1f} MB)")
+
+
+def cohort_of(name: str, config: RunConfig) -> Cohort:
+    """The files of the recipe. Raises InputError when one is missing or not what it was."""
+    paths = [checked(*line.split(maxsplit=1)) for line in (RECIPES / f"{name}.sha256").read_text(encoding="utf-8").splitlines()]
+    maps = [Subject(path.name.removesuffix(".nii.gz"), "label_map", None, path) for path in paths if path.parent.name == "synthseg_label_maps"]
+    image, labels = (next(path for path in paths if path.name.endswith(f"{kind}.nii.gz") and path.parent.name.startswith("niivue")) for kind in ("T1w", "dseg"))
+    taught = "real" in STRATEGIES[config.strategy].needs
+    return Cohort((*maps, Subject("sub-niivue", "real" if taught else "validation", image, labels)))
+
+
+def checked(digest: str, name: str) -> Path:
+    path = DATA / name
+    if not path.is_file():
+        raise InputError(path, "no such file", remedy="point LEARN2SYNTH_DATA at the data")
+    if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+        raise InputError(path, "is not the file that the recipe was made for", f"sha256 {digest}")
+    return path
+
+
+def shippable(model: Model, name: str) -> Model:
+    """The model under its name, with its licence, weights in float16."""
+    weights = {key: tensor.half() if tensor.is_floating_point() else tensor for key, tensor in safetensors.torch.load(model.weights).items()}
+    return Model({**model.card, "name": name, "licence": LICENCE}, safetensors.torch.save(weights))
+
+
+if __name__ == "__main__":
+    main()
