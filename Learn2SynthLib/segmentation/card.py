@@ -72,7 +72,7 @@ def read_network(model: Model, card: NetworkCard, where: object) -> nn.Module:
     """
     with torch.device("meta"):  # shapes without numbers: nothing is drawn at random only to be overwritten
         network = build_network(card.network, len(card.window), 1, len(card.table.labels))
-    divisor = int(network.divisor)  # type: ignore[arg-type]
+    divisor = card.network.divisor
     if any(size % divisor for size in card.window):
         raise InputError(f"{where}, shape", f"{list(card.window)}", f"multiples of {divisor}", _BROKEN)
     weights = _weights(model.weights, where)

@@ -16,7 +16,7 @@ BLOCK = BLOCKS["patched-unet"]
 def build_network(config: NetworkConfig, ndim: int, in_channels: int, out_channels: int) -> nn.Module:
     """The network of that name: (B, in_channels, *spatial) -> (B, out_channels, *spatial) logits.
 
-    Each spatial size must be a multiple of the network's `divisor`.
+    Each spatial size must be a multiple of `config.divisor`.
     """
     return NETWORKS[config.name](ndim, in_channels, out_channels, config.features)
 
@@ -29,7 +29,6 @@ class UNet(nn.Module):
         convolution = (nn.Conv2d, nn.Conv3d)[ndim - 2]
         self.pool = (F.avg_pool2d, F.avg_pool3d)[ndim - 2]
         self.upsampling = ("bilinear", "trilinear")[ndim - 2]
-        self.divisor = 2 ** (len(features) - 1)
         self.encoder = nn.ModuleList(_Level(ndim, a, b) for a, b in zip((in_channels, *features), features))
         self.decoder = nn.ModuleList(_Level(ndim, a + b, a) for a, b in zip(features, features[1:]))
         self.head = convolution(features[0], out_channels, 1)
@@ -73,7 +72,6 @@ class PatchedUNet(nn.Module):
         super().__init__()
         voxels = BLOCK**ndim
         self.unet = UNet(ndim, in_channels * voxels, out_channels * voxels, features)
-        self.divisor = BLOCK * self.unet.divisor
 
     def forward(self, images: Tensor) -> Tensor:
         return from_blocks(self.unet(to_blocks(images)))

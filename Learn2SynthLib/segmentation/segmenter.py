@@ -113,7 +113,7 @@ class Segmenter:
     def _predict(self, volume: Tensor, demand: Demand, flips: bool, progress: Progress | None) -> tuple[Tensor, list[str]]:
         """Probabilities (C, X, Y, Z) on the model's grid by the first plan that has the memory, and a note if that is not the first."""
         refused: list[str] = []
-        for plan in plans(self.device, self.card.window, int(self.network.divisor)):  # type: ignore[arg-type]
+        for plan in plans(self.device, self.card.window, self.card.network.divisor):
             short = self._shortage(demand, plan)
             if short:
                 refused.append(short)

@@ -13,8 +13,7 @@ from Learn2SynthLib.segmentation.networks import NETWORKS, build_network, from_b
 def test_every_network_gives_logits_of_the_images_size_and_learns_in_every_weight(name: str, ndim: int) -> None:
     config = NetworkConfig(name, (4, 6, 8))
     network = build_network(config, ndim, 1, 5)
-    assert network.divisor == config.divisor
-    images = torch.rand(2, 1, *(8, 16, 24)[:ndim])
+    images = torch.rand(2, 1, *(config.divisor * k for k in range(1, ndim + 1)))
     logits = network(images)
     assert logits.shape == (2, 5, *images.shape[2:])
     segmentation_loss(logits, torch.randint(0, 5, (2, *images.shape[2:]))).backward()

@@ -28,14 +28,12 @@ TABLE = LabelTable("threshold", (BACKGROUND, Label(7, "bright", (255, 0, 0)), La
 class Threshold(nn.Module):
     """Bright above a half, brightest above four fifths of the range."""
 
-    divisor = 8
-
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([torch.zeros_like(x), 50 * (x - 0.5), 100 * (x - 0.65)], dim=1)
 
 
 def threshold_segmenter(spacing_mm: tuple[float, float, float] = (1, 1, 1), ndim: int = 3, table: LabelTable = TABLE) -> Segmenter:
-    card = NetworkCard("threshold", NetworkConfig(features=(4, 8)), table, spacing_mm, (16,) * ndim, (0, 100))
+    card = NetworkCard("threshold", NetworkConfig(features=(4, 8, 8, 8)), table, spacing_mm, (16,) * ndim, (0, 100))
     return Segmenter(Threshold(), card, CPU)
 
 
@@ -136,10 +134,10 @@ def restricted(segmenter: Segmenter, available: Callable[[torch.device], int]) -
 @pytest.mark.parametrize(("rank", "batch_size"), [(0, 8), (1, 4), (2, 2)])
 def test_little_memory_means_fewer_windows_at_once_and_one_sentence(make_grid: Callable[..., Grid], rank: int, batch_size: int) -> None:
     image = image_with_range(make_grid((20, 24, 10)))
-    card = NetworkCard("threshold", NetworkConfig(features=(64, 64)), TABLE, (1, 1, 1), (256, 256), (0, 100))
+    card = NetworkCard("threshold", NetworkConfig(features=(64, 64, 64, 64)), TABLE, (1, 1, 1), (256, 256), (0, 100))
     segmenter = Segmenter(Threshold(), card, CPU)
     demand = segmenter._demand(image.grid, image.grid, False)
-    needs = [demand.bytes_on(plan)[CPU] for plan in plans(CPU, card.window, 8)]
+    needs = [demand.bytes_on(plan)[CPU] for plan in plans(CPU, card.window, card.network.divisor)]
     found = restricted(segmenter, lambda device: needs[rank]).segment(image)
     sentence = f"Segmented in windows of 256 x 256 voxels, {batch_size} at a time, on the CPU, because cpu has"
     assert [note.startswith(sentence) for note in found.notes] == ([True] if rank else [])
@@ -148,10 +146,10 @@ def test_little_memory_means_fewer_windows_at_once_and_one_sentence(make_grid: C
 
 def test_large_windows_shrink_when_memory_is_short(make_grid: Callable[..., Grid]) -> None:
     image = image_with_range(make_grid((20, 24, 18)))
-    card = NetworkCard("threshold", NetworkConfig(features=(64, 64)), TABLE, (1, 1, 1), (160, 160, 160), (0, 100))
+    card = NetworkCard("threshold", NetworkConfig(features=(64, 64, 64, 64)), TABLE, (1, 1, 1), (160, 160, 160), (0, 100))
     segmenter = Segmenter(Threshold(), card, CPU)
     demand = segmenter._demand(image.grid, image.grid, False)
-    needs = [demand.bytes_on(plan)[CPU] for plan in plans(CPU, card.window, 8)]
+    needs = [demand.bytes_on(plan)[CPU] for plan in plans(CPU, card.window, card.network.divisor)]
     found = restricted(segmenter, lambda device: needs[2]).segment(image)
     assert len(found.notes) == 1
     assert "windows of 88 x 88 x 88 voxels, 1 at a time, on the CPU, because cpu has" in found.notes[0]
