@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import sys
 from pathlib import Path
 
@@ -20,6 +19,8 @@ import torch
 
 HERE = Path(__file__).resolve()
 sys.path.insert(0, str(HERE.parents[1]))
+
+from people import DATA
 
 from Learn2SynthLib.config import STRATEGIES, RunConfig, build_config
 from Learn2SynthLib.console import Console
@@ -30,7 +31,6 @@ from Learn2SynthLib.resources import resource
 from Learn2SynthLib.run import Run
 from Learn2SynthLib.volume.cohort import Cohort, Subject
 
-DATA = Path(os.environ.get("LEARN2SYNTH_DATA", HERE.parents[2] / "shared" / "data"))
 RECIPES = HERE.parent / "recipes"
 LICENCE = "Apache-2.0. Trained on SynthSeg's label maps (Apache-2.0; cite Billot et al., Medical Image Analysis 86, 2023) and NiiVue's T1 image (BSD-2-Clause)."
 
@@ -39,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=sorted(path.stem for path in RECIPES.glob("*.json")))
     parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--strategy", choices=STRATEGIES, help="another than the recipe's, to compare")
+    parser.add_argument("--strategy", choices=STRATEGIES, help="another than the recipe's, to compare with: nothing is shipped then")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -51,7 +51,7 @@ def main() -> None:
         sys.exit(f"error: {error}")
     if last["event"] != "finished":
         sys.exit("stopped; the same command resumes it")
-    if options.strategy in (None, build_config(str(RECIPES / f"{options.name}.json")).strategy):
+    if options.strategy is None:
         path = resource("Models", f"{options.name}.l2s")
         shippable(Model.read(run.model_path), options.name).write(path)
         print(f"written: {path} ({path.stat().st_size / 2**20:.1f} MB)")
