@@ -112,10 +112,10 @@ def draw_recovery(ax: Axes, runs: Sequence[Mapping[str, Any]]) -> None:
     for colour, (key, value) in zip((BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, FAINT), planted.items()):
         for run in runs:
             steps = run["curve_every"] * np.arange(len(run["curve"][key]))
-            ax.plot(steps, run["curve"][key], color=colour, linewidth=0.9, label=key if run is runs[0] else None)
+            ax.plot(steps, run["curve"][key], color=colour, linewidth=0.9)
         ax.axhline(value, color=colour, linestyle="--", linewidth=1)
-    if 1 < len(planted) < 4:  # more would hide the curves
-        ax.legend(fontsize=7, handlelength=1)
+        if 1 < len(planted) < 4:  # more names would hide the curves
+            ax.annotate(key, (steps[-1], run["curve"][key][-1]), (0, 2), textcoords="offset points", color=colour, fontsize=7, ha="right", va="bottom")
 
 
 def slopes(measured: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> None:
