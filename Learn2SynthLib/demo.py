@@ -114,15 +114,31 @@ def run_demo(output: Path, device: str = "auto", steps: int = _STEPS) -> None:
 _INTRODUCTION = """\
 Two networks learn to segment the brain, {steps} steps each, from images drawn out of label maps; neither ever trains on a real image.
   before: intensities, noise, blur and bias fields are random
-  after:  how they are drawn is learned, from how the network does on one real scan"""
+  after:  how they are drawn begins at the contrast measured in one real scan, and is learned from how the network does on it"""
 
 
 def _command(output: Path, strategy: str, data: DemoData, device: str, steps: int) -> list[str]:
     """The command line of one training; both have equal settings but for the strategy."""
     rarely = (f"validate_every={steps}", f"preview_every={steps}")
     return [
-        "train", str(output / strategy), "--strategy", strategy, "--labels", str(data.atlas), "--labels-ids", "neuromorphometrics",
-        "--real", str(data.image), str(data.labels), "--steps", str(steps), "--device", device, "--set", *_SETTINGS, *rarely,
+        "train",
+        str(output / strategy),
+        "--strategy",
+        strategy,
+        "--labels",
+        str(data.atlas),
+        "--labels-ids",
+        "neuromorphometrics",
+        "--real",
+        str(data.image),
+        str(data.labels),
+        "--steps",
+        str(steps),
+        "--device",
+        device,
+        "--set",
+        *_SETTINGS,
+        *rarely,
     ]
 
 
@@ -205,14 +221,15 @@ _COLUMNS = (
 )
 _STORY = (
     "A label map is bent at random and every tissue gets an intensity; noise, blur and bias fields are added: an image whose true labels are known. "
-    "Before learning, all of this is random. Learning changes how images are drawn, so that a network which trains on them does better on a real scan; "
+    "Before learning, all of this is random. Learning begins at the contrast that is measured in a real scan, and goes on changing how images are drawn "
+    "so that a network which trains on them does better there; "
     "the network itself never trains on that scan. Both networks here took {steps} steps."
 )
 _CAVEAT = (
     "This is the one scan that the synthesis learned from (MNI152, an average of 152 people), so the figure after learning is optimistic. "
     "To know how well a model does on other people, keep some annotated scans apart and give them as --validation."
 )
-_CHART = "What was learned. Every image draws each parameter anew, anywhere between the two ends of its bar; parameters that did not move are left out."
+_CHART = "What was measured and learned. Every image draws each parameter anew, between the two ends of its bar; parameters that did not move are left out."
 
 
 def _extent(config: RunConfig) -> tuple[int, int]:
@@ -251,10 +268,16 @@ def _segmented(scan: _Scan, trained: Sequence[_Trained], z_mm: float, extent: tu
 
 def _summary(before: _Trained, after: _Trained, output: Path, seconds: float) -> str:
     lines = [
-        "", f"{'Dice with the reference on the real scan':<40}{'before':>8}{'after':>8}", *_dice_lines(before, after),
-        "", f"{'Learned synthesis (more in the picture)':<42}{'before':<18}after", *_range_lines(after.ranges),
-        "", textwrap.fill(_CAVEAT, 100),
-        "", f"Done in {seconds / 60:.1f} minutes. Look at {output / 'demo.png'}",
+        "",
+        f"{'Dice with the reference on the real scan':<40}{'before':>8}{'after':>8}",
+        *_dice_lines(before, after),
+        "",
+        f"{'Learned synthesis (more in the picture)':<42}{'before':<18}after",
+        *_range_lines(after.ranges),
+        "",
+        textwrap.fill(_CAVEAT, 100),
+        "",
+        f"Done in {seconds / 60:.1f} minutes. Look at {output / 'demo.png'}",
     ]
     return "\n".join(lines)
 
