@@ -121,24 +121,8 @@ def _command(output: Path, strategy: str, data: DemoData, device: str, steps: in
     """The command line of one training; both have equal settings but for the strategy."""
     rarely = (f"validate_every={steps}", f"preview_every={steps}")
     return [
-        "train",
-        str(output / strategy),
-        "--strategy",
-        strategy,
-        "--labels",
-        str(data.atlas),
-        "--labels-ids",
-        "neuromorphometrics",
-        "--real",
-        str(data.image),
-        str(data.labels),
-        "--steps",
-        str(steps),
-        "--device",
-        device,
-        "--set",
-        *_SETTINGS,
-        *rarely,
+        "train", str(output / strategy), "--strategy", strategy, "--labels", str(data.atlas), "--labels-ids", "neuromorphometrics",
+        "--real", str(data.image), str(data.labels), "--steps", str(steps), "--device", device, "--set", *_SETTINGS, *rarely,
     ]
 
 
@@ -268,16 +252,10 @@ def _segmented(scan: _Scan, trained: Sequence[_Trained], z_mm: float, extent: tu
 
 def _summary(before: _Trained, after: _Trained, output: Path, seconds: float) -> str:
     lines = [
-        "",
-        f"{'Dice with the reference on the real scan':<40}{'before':>8}{'after':>8}",
-        *_dice_lines(before, after),
-        "",
-        f"{'Learned synthesis (more in the picture)':<42}{'before':<18}after",
-        *_range_lines(after.ranges),
-        "",
-        textwrap.fill(_CAVEAT, 100),
-        "",
-        f"Done in {seconds / 60:.1f} minutes. Look at {output / 'demo.png'}",
+        "", f"{'Dice with the reference on the real scan':<40}{'before':>8}{'after':>8}", *_dice_lines(before, after),
+        "", f"{'Learned synthesis (more in the picture)':<42}{'before':<18}after", *_range_lines(after.ranges),
+        "", textwrap.fill(_CAVEAT, 100),
+        "", f"Done in {seconds / 60:.1f} minutes. Look at {output / 'demo.png'}",
     ]
     return "\n".join(lines)
 
