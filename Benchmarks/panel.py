@@ -83,7 +83,7 @@ def segment(host: Any, options: argparse.Namespace) -> dict[str, Any]:
         slicer.util.loadVolume(str(options.data / HEAD), {})
         host.wait(widget.segment.volumes, MINUTES, "the ticked volume")
         widget.segment.choose_model(str(options.model))
-        host.longest_block_ms = 0
+        host.measure()
         begun = time.perf_counter()
         host.click(widget.ui.segmentButton)
         work = widget.segment.work
@@ -135,7 +135,7 @@ def train(host: Any, options: argparse.Namespace) -> dict[str, Any]:
         ui.runPathLineEdit.currentPath = f"{folder}/run"
         ui.stepsSpinBox.value = STEPS
         ui.settingsLineEdit.text = "preview_every=10 validate_every=20"
-        host.longest_block_ms = 0
+        host.measure()
         widget.run.onStart()
         delays = follow(host, widget, Run(f"{folder}/run"))
         block = host.longest_block_ms

@@ -27,7 +27,8 @@ TICK_MS = 5
 class Host:
     """`errors` are exceptions of slots and warnings of Qt and VTK, `dialogs` what was shown and what will be answered.
 
-    `longest_block_ms` is the longest time that the GUI was deaf while the host waited or clicked; set it to 0 to measure from now on.
+    `longest_block_ms` is the longest time that the GUI was deaf while the host waited or clicked, `longest_work_ms` the longest time that it computed in one
+    go: not longer on a computer that has others to serve. Set both to 0 by `measure()` to measure from now on.
     screen: a person is there to answer dialogs.
     """
 
@@ -39,8 +40,8 @@ class Host:
         self.module: ScriptedModule | None = None
         (real_file_dialogs if screen else self.dialogs.install)()
         self._collect_errors()
-        self.longest_block_ms = 0.0
-        self._last_tick = time.perf_counter()
+        self.measure()
+        self._last_tick = _now()
         self._timer = qt.QTimer()
         self._timer.setTimerType(qt.Qt.PreciseTimer)
         self._timer.timeout.connect(self._tick)
@@ -80,21 +81,25 @@ class Host:
         self.packaging.__init__()
         self.dialogs.clear()
         self.errors.clear()
-        self.longest_block_ms = 0.0
+        self.measure()
+
+    def measure(self) -> None:
+        """From now on."""
+        self.longest_block_ms = self.longest_work_ms = 0.0
 
     # --- what a user does
 
     def click(self, button: Any) -> None:
         """Press a button that a user could press."""
         assert button.enabled and not button.isHidden(), f"button {button.name!r} is disabled or hidden"
-        self._last_tick = time.perf_counter()
+        self._last_tick = _now()
         button.click()
         self._tick()
 
     def wait(self, condition: Callable[[], Any], seconds: float = 10.0, what: str = "condition") -> Any:
         """Let events happen until the condition holds; returns its value. AssertionError when it does not in time, or at the first error of a slot."""
         deadline, known = time.monotonic() + seconds, len(self.errors)
-        self._last_tick = time.perf_counter()
+        self._last_tick = _now()
         while not (value := condition()):
             assert time.monotonic() < deadline, f"{what} did not hold within {seconds:g} s"
             self.app.processEvents(qt.QEventLoop.WaitForMoreEvents)
@@ -105,8 +110,10 @@ class Host:
 
     def _tick(self) -> None:
         """Since the last tick nothing of the user's was heard."""
-        now = time.perf_counter()
-        self.longest_block_ms = max(self.longest_block_ms, (now - self._last_tick) * 1000 - TICK_MS)
+        now = _now()
+        passed, worked = ((after - before) * 1000 for before, after in zip(self._last_tick, now))
+        self.longest_block_ms = max(self.longest_block_ms, passed - TICK_MS)
+        self.longest_work_ms = max(self.longest_work_ms, worked)
         self._last_tick = now
 
     def _delete(self) -> None:
@@ -154,3 +161,8 @@ class Host:
     @vtk.calldata_type(vtk.VTK_STRING)
     def _on_vtk_message(self, _window: Any, _event: str, message: str) -> None:
         self.errors.append(f"VTK: {message}")
+
+
+def _now() -> tuple[float, float]:
+    """Seconds that passed, and seconds that this thread computed."""
+    return time.perf_counter(), time.thread_time()

@@ -27,7 +27,7 @@ from Learn2SynthLib.run import Run
 MODULE = Path(__file__).resolve().parents[2] / "Learn2Synth" / "Learn2Synth.py"
 TINY = "network.features=[3,4] grid.shape=[16,16] batch_size=2 learn2synth.start=0 learn2synth.duration=1"
 SECONDS = 120.0  # that a worker may take on a busy computer
-MS = 200.0  # that the panel may be deaf on a busy computer, while it trains; it takes a few
+MS = 200.0  # that the panel may compute in one go while it trains; it takes a few
 
 
 class Panel:
@@ -128,7 +128,7 @@ def write_head(folder: Path) -> tuple[str, str]:
 
 
 def test_the_panel_opens_at_once_and_says_what_is_missing(host: Any) -> None:
-    host.longest_block_ms = 0
+    host.measure()
     panel = Panel(host)
     assert host.longest_block_ms < 1000
     for button in (panel.ui.segmentButton, panel.ui.startButton, panel.ui.checkButton, panel.ui.applyButton, panel.ui.resumeButton):
@@ -248,7 +248,7 @@ def test_a_training_is_started_watched_stopped_resumed_and_applied(panel: Panel,
     ui, folder = panel.ui, tmp_path / "mein Training ä"
     image, _ = panel.use_loaded_head()
     panel.set_training(folder, 300, "preview_every=5 validate_every=10 checkpoint_every=10")
-    panel.host.longest_block_ms = 0
+    panel.host.measure()
     panel.click(ui.startButton)
     assert not ui.startButton.enabled and ui.stopButton.enabled
     watch = panel.wait(lambda: panel.widget.watch.watch, "previews")
@@ -258,7 +258,7 @@ def test_a_training_is_started_watched_stopped_resumed_and_applied(panel: Panel,
     panel.click(ui.stopButton)
     panel.wait(lambda: panel.phase == "stopped", "the stop")
     panel.wait(lambda: ui.resumeButton.enabled, "Resume")
-    assert Run(folder).model_path.is_file() and panel.host.longest_block_ms < MS
+    assert Run(folder).model_path.is_file() and panel.host.longest_work_ms < MS and panel.host.longest_block_ms < 1000
 
     ui.historySlider.value = 0
     assert watch.history.step == 0 and ui.newestButton.enabled

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 
 from Learn2SynthLib.config import NetworkConfig
 from Learn2SynthLib.segmentation.losses import log_dice_loss, segmentation_loss
@@ -54,15 +55,19 @@ def test_the_loss_is_small_for_the_truth_and_large_for_its_opposite() -> None:
     assert float(segmentation_loss(-truth, target)) > 10
 
 
+def correct(probabilities: Tensor, target: Tensor) -> Tensor:
+    return probabilities.gather(1, target.unsqueeze(1)).squeeze(1)
+
+
 def test_dice_of_a_known_overlap() -> None:
     target = torch.zeros(1, 10, 10, dtype=torch.long)
     target[0, :4] = 1
     predicted = torch.zeros(1, 10, 10, dtype=torch.long)
     predicted[0, 2:6] = 1
     probabilities = torch.nn.functional.one_hot(predicted, 2).movedim(-1, 1).float()
-    assert float(log_dice_loss(probabilities, target)) == pytest.approx(-math.log((2 * 20 + 1) / (40 + 40 + 1)), abs=1e-4)
+    assert float(log_dice_loss(probabilities, correct(probabilities, target), target)) == pytest.approx(-math.log((2 * 20 + 1) / (40 + 40 + 1)), abs=1e-4)
 
 
 def test_structures_that_are_not_in_the_batch_do_not_count() -> None:
     probabilities, target = torch.rand(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)), torch.zeros(1, 8, 8, dtype=torch.long)
-    assert float(log_dice_loss(probabilities, target)) == 0
+    assert float(log_dice_loss(probabilities, correct(probabilities, target), target)) == 0
