@@ -58,18 +58,18 @@ def given(person: Subject, row: str, folder: Path) -> Subject:
 
 
 @lru_cache(maxsize=1)
-def scenes() -> dict[str, list[Example]]:
-    """The measured scans of every row, on the model's grid."""
-    preparation = preparation_of_all()
+def scenes(target: str = "brain", spacing_mm: tuple[float, ...] = (2.0, 2.0, 2.0)) -> dict[str, list[Example]]:
+    """The measured scans of every row, on a model's grid, with labels of its table."""
+    preparation = preparation_of_all(target, spacing_mm)
     people, old = load_examples(malf("val"), preparation), load_examples(nichart(), preparation)
     shifted = {row: [replace(e, image=shift(e, preparation.classes)) for e in people] for row, shift in SHIFTS.items()}
     elsewhere = {row: [replace(e, image=brain_only(e, preparation.classes)) for e in old if contrast in e.name] for contrast, row in ELDERS.items()}
     return {IN_DOMAIN: people, **shifted, **elsewhere}
 
 
-def preparation_of_all() -> Preparation:
-    """The model's grid, and the classes of both data sets that have scans."""
-    return preparation_for(build_config("quick-2d"), ["neuromorphometrics", "muse"])
+def preparation_of_all(target: str = "brain", spacing_mm: tuple[float, ...] = (2.0, 2.0, 2.0)) -> Preparation:
+    """A model's grid and table, by default those of the trials, and the classes of both data sets that have scans."""
+    return replace(preparation_for(build_config("quick-2d", target=target), ["neuromorphometrics", "muse"]), spacing_mm=spacing_mm)
 
 
 def _contrast(row: str) -> str:

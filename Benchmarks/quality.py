@@ -2,7 +2,7 @@
 
     python Benchmarks/quality.py MODEL... [--fit] [--output Benchmarks/results/quality.json]
 
-MODEL: a .l2s file or a run's folder, of a network on the grid and for the structures of people.py, that knows none of the measured people. Every structure
+MODEL: a .l2s file, a run's folder or a shipped model, whose table is `brain` or `brain-sided`, that knows none of the measured people. Every structure
 of every scan by every network is one case; it failed where its Dice is below 0.5. --fit: prints the constants of Learn2SynthLib/segmentation/quality.py,
 fitted to all cases, and writes nothing; those in use are from learn2synth_5_0_1500, randomised_0_2_1500 and supervised-augmented_5_0_1500 of trials.py, so
 measure others.
@@ -84,7 +84,7 @@ def main() -> None:
 
 def measured(model: Path) -> Iterator[Case]:
     segmenter, name = Segmenter.load(model), model.parent.name if model.name == "best.l2s" else model.stem
-    for row, scans in scenes().items():
+    for row, scans in scenes(segmenter.card.table.name, segmenter.card.spacing_mm).items():
         for scan in scans:
             yield from cases_of(segmenter, scan, name, row)
 
@@ -100,7 +100,7 @@ def cases_of(segmenter: Segmenter, scan: Example, network: str, row: str) -> Ite
     truth, flip = dice(found.labels.data, reference, values), dice(found.labels.data, mirrored(flipped, table), values)
     for k, label in enumerate(table.foreground):
         if not math.isnan(truth[label.value]):
-            volume, usual = found.volumes_mm3[label.name], usual_mm3(table)[label.name]
+            volume, usual = found.volumes_mm3[label.name], usual_mm3(table, scan.grid.spacing_mm)[label.name]
             plausible = math.sqrt(min(volume, usual) / max(volume, usual))
             agreement = 0.0 if math.isnan(flip[label.value]) else flip[label.value]
             estimates = (found.quality[label.name], float(own[k]), float(own[k]) * plausible, agreement)
@@ -117,9 +117,9 @@ def mirrored(labels: torch.Tensor, table: LabelTable) -> torch.Tensor:
 
 
 @lru_cache(maxsize=1)
-def usual_mm3(table: LabelTable) -> dict[str, float]:
+def usual_mm3(table: LabelTable, spacing_mm: tuple[float, ...]) -> dict[str, float]:
     """Median volumes of the six people whose label maps trials.py trains on."""
-    people = load_examples(malf("train"), preparation_of_all())
+    people = load_examples(malf("train"), preparation_of_all(table.name, spacing_mm))
     volumes = [torch.bincount(person.target.long().flatten(), minlength=len(table.labels)) * person.grid.voxel_mm3 for person in people]
     return {label.name: statistics.median(float(of_one[k]) for of_one in volumes) for k, label in enumerate(table.labels)}
 

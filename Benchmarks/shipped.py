@@ -2,9 +2,10 @@
 
     python Benchmarks/shipped.py NAME --run FOLDER [--strategy learn2synth]
 
-NAME is a recipe: Benchmarks/recipes/NAME.json, the configuration, and NAME.sha256, every file of the data, in the layout of `sha256sum`. With the files as
-they were then and the same versions, the weights are the same again. At the end the model of the last step is written to Resources/Models/NAME.l2s, weights in
-float16. Data: LEARN2SYNTH_DATA or ../shared/data; SynthSeg's label maps and NiiVue's T1 alone, because their licences let the weights be shared.
+NAME is a recipe: Benchmarks/recipes/NAME.json, the configuration; data.sha256 beside it names every file of the data, in the layout of `sha256sum`. With the
+files as they were then and the same versions, the weights are the same again. At the end the model of the last step is written to
+Resources/Models/NAME.l2s, weights in float16. Data: LEARN2SYNTH_DATA or ../shared/data; SynthSeg's label maps and NiiVue's T1 alone, because their licences
+let the weights be shared.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ sys.path.insert(0, str(HERE.parents[1]))
 
 from people import DATA
 
+from Learn2SynthLib.computer import keep_freed_memory
 from Learn2SynthLib.config import STRATEGIES, RunConfig, build_config
 from Learn2SynthLib.console import Console
 from Learn2SynthLib.errors import InputError
@@ -43,10 +45,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    keep_freed_memory()
     config = build_config(str(RECIPES / f"{options.name}.json"), strategy=options.strategy)
     run = Run(options.run)
     try:
-        last = train_run(config, cohort_of(options.name, config), run, Console(as_json=False).show)
+        last = train_run(config, cohort_of(config), run, Console(as_json=False).show)
     except InputError as error:
         sys.exit(f"error: {error}")
     if last["event"] != "finished":
@@ -57,9 +60,9 @@ def main() -> None:
         print(f"written: {path} ({path.stat().st_size / 2**20:.1f} MB)")
 
 
-def cohort_of(name: str, config: RunConfig) -> Cohort:
-    """The files of the recipe. Raises InputError when one is missing or not what it was."""
-    paths = [checked(*line.split(maxsplit=1)) for line in (RECIPES / f"{name}.sha256").read_text(encoding="utf-8").splitlines()]
+def cohort_of(config: RunConfig) -> Cohort:
+    """The files of the recipes. Raises InputError when one is missing or not what it was."""
+    paths = [checked(*line.split(maxsplit=1)) for line in (RECIPES / "data.sha256").read_text(encoding="utf-8").splitlines()]
     maps = [Subject(path.name.removesuffix(".nii.gz"), "label_map", None, path) for path in paths if path.parent.name == "synthseg_label_maps"]
     image, labels = (next(path for path in paths if path.name.endswith(f"{kind}.nii.gz") and path.parent.name.startswith("niivue")) for kind in ("T1w", "dseg"))
     taught = "real" in STRATEGIES[config.strategy].needs

@@ -30,6 +30,7 @@ sys.path.insert(0, str(HERE.parents[1]))
 from people import ELDERS, IN_DOMAIN, elders, given, malf, scenes, synthseg
 
 from Learn2SynthLib import __version__
+from Learn2SynthLib.computer import keep_freed_memory
 from Learn2SynthLib.config import LEARNABLE, STRATEGIES, RunConfig, build_config
 from Learn2SynthLib.learning.data import Example
 from Learn2SynthLib.learning.session import train_run
@@ -144,6 +145,7 @@ class Trial:
 def main() -> None:
     options = parse()
     torch.set_num_threads(options.threads)
+    keep_freed_memory()
     for trial in trials(options):
         run = Run(options.runs / trial.name)
         if trial in finished() or run.in_use():

@@ -25,6 +25,7 @@ DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 def train(options: argparse.Namespace) -> int:
     """Checks everything, then trains; nothing is written before the checks have passed."""
+    from .computer import keep_freed_memory
     from .learning.session import train_run
     from .learning.trainer import check_needs
     from .segmentation.device import choose_device
@@ -54,6 +55,7 @@ def train(options: argparse.Namespace) -> int:
         _refuse_bad_data(config, cohort, console)
     if options.check:
         return DONE
+    keep_freed_memory()
     last = train_run(config, cohort, run, console.show)
     return DONE if last["event"] == "finished" else INTERRUPTED
 

@@ -1,7 +1,8 @@
-"""What this computer offers, in words: versions, devices, memory, and why there is no GPU where there is none."""
+"""What this computer offers, in words: versions, devices, memory, and why there is no GPU where there is none; and how memory is used best on it."""
 
 from __future__ import annotations
 
+import ctypes
 import platform
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from .run import environment
 
 _GIB = 2**30
+_KEEP = {-1: 2**31 - 1, -2: 2**28, -3: 2**30}  # bytes; glibc's M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,18 @@ def describe_computer() -> Computer:
     first = next(iter(devices))
     reason = "" if first != "cpu" else f" ({_why_no_gpu()})"
     return Computer(f"torch {torch.__version__} on {devices[first]}{reason}", devices, environment())
+
+
+def keep_freed_memory() -> bool:
+    """Lets this process keep the memory of freed tensors for the next ones; returns whether that could be arranged (with glibc, so on most Linux systems).
+
+    By default large blocks are given back at once, and the system clears the next ones page by page, which takes a sixth of a training step on volumes.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    return all(mallopt(parameter, size) for parameter, size in _KEEP.items())
 
 
 def _cuda_devices() -> dict[str, str]:

@@ -18,7 +18,7 @@ from Learn2SynthLib.volume.files import read_image, read_label_map
 from Learn2SynthLib.volume.image import Image, LabelMap
 
 from .record import Measured, Task
-from .scans import BRAIN, FLAIR, T1, load, overlap_and_distance, rows
+from .scans import BRAIN, FLAIR, T1, load, merged_quality, overlap_and_distance, rows
 
 
 def tasks(segmenter: Segmenter, count: int) -> Iterator[Task]:
@@ -41,8 +41,8 @@ def stripped(segmenter: Segmenter, person: Subject) -> Measured:
 
 
 def measured(segmenter: Segmenter, image: Image, reference: LabelMap) -> Measured:
-    """Scores in `brain`, and those in the model's own table where that is another one."""
+    """Scores in `brain`, those in the model's own table where that is another one, and what the model thought of it."""
     found = segmenter.segment(image)
     scores = overlap_and_distance(evaluate(found.labels, reference, BRAIN))
     own = {} if found.table.name == BRAIN.name else {"own_table": overlap_and_distance(evaluate(found.labels, reference, found.table))}
-    return {**scores, **own}
+    return {**scores, **own, "quality": merged_quality(found.quality, found.table)}

@@ -21,7 +21,7 @@ from Learn2SynthLib.volume.image import LabelMap
 
 from .disturbances import OF_BRAINS, OF_HEADS, Disturbance, unmoved
 from .record import Measured, Task
-from .scans import BRAIN, T1, VALIDATION, Scan, Scores, load, merged, overlap_and_distance, rows
+from .scans import BRAIN, T1, VALIDATION, Scan, Scores, load, merged, merged_quality, overlap_and_distance, rows
 
 
 class Undisturbed(NamedTuple):
@@ -52,10 +52,11 @@ def measured(segmenter: Segmenter, undisturbed: Callable[[], Undisturbed], distu
     """Reference, and what was found in the undisturbed scan, go where the disturbance takes its voxels."""
     scan, reference, before, scores_before = undisturbed()
     image, on_its_voxels = disturbance(scan)
-    found, reference, before = segmenter.segment(image).labels, on_its_voxels(reference), on_its_voxels(before)
+    segmentation, reference, before = segmenter.segment(image), on_its_voxels(reference), on_its_voxels(before)
+    found, quality = segmentation.labels, merged_quality(segmentation.quality, segmentation.table)
     beside = scores_before if on_its_voxels is unmoved else scores(before, reference)
     undisturbed_means = {metric: values["mean"] for metric, values in beside.items() if "mean" in values}
-    return {**scores(found, reference), "undisturbed": undisturbed_means, "agreement": agreement(found, before)}
+    return {**scores(found, reference), "undisturbed": undisturbed_means, "agreement": agreement(found, before), "quality": quality}
 
 
 def scores(found: LabelMap, reference: LabelMap) -> Scores:

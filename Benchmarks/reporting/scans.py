@@ -8,7 +8,8 @@ right merged; the mean is over the twelve scored ones.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import nibabel
@@ -61,7 +62,7 @@ def load(person: Subject) -> Scan:
     """The scan on its own voxels: the example that a training would make of it, at its own spacing."""
     assert person.labels is not None
     labels = read_label_map(person.labels, person.table)
-    preparation = replace(preparation_of_all(), spacing_mm=spacing_in_ras_order(labels.grid))
+    preparation = preparation_of_all(spacing_mm=spacing_in_ras_order(labels.grid))
     example = preparation.example(person)
     return Scan(example, preparation.classes, resample_labels(labels, example.grid))
 
@@ -83,6 +84,15 @@ def merged_volumes(volumes: dict[str, float], table: LabelTable) -> dict[str, fl
         if mapping[label.value]:
             summed[BRAIN[mapping[label.value]].name] += volumes[label.name]
     return {name: round(volume, 1) for name, volume in summed.items()}
+
+
+def merged_quality(quality: dict[str, float], table: LabelTable) -> dict[str, float]:
+    """Estimated Dice per structure of `table`, the mean over those that belong to one of `brain`."""
+    mapping, parts = table.mapping_to(BRAIN), {label.name: [] for label in BRAIN.foreground}
+    for label in table.foreground:
+        if mapping[label.value]:
+            parts[BRAIN[mapping[label.value]].name].append(quality[label.name])
+    return {name: round(fmean(estimates), 4) for name, estimates in parts.items() if estimates}
 
 
 def overlap_and_distance(measures: dict[str, dict[str, float | None]]) -> Scores:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import isnan
 from pathlib import Path
 from statistics import fmean, median, stdev
 from typing import Any
 
+import numpy as np
+from quality import FAILED, auc
 from reporting.scans import BRAIN, VALIDATION, person_of
 from reporting.user_scans import FREE_SHEET, listed_credits
+
+from Learn2SynthLib.doubt import DOUBTFUL
 
 from . import brain_figures
 from .markdown import NOT_RUN, Section, counted, details, interval, listed, number, picture, points, small, table, versions
@@ -30,6 +35,9 @@ standard deviation a part of the intensity range; the bias field is smooth over 
 follow the spin-echo equation from tissue fractions that are read off the T1, so they have its anatomy, edges and noise. *Undisturbed*: the segmentation of
 the undisturbed scan, scored on the same voxels. *Agreement*: mean Dice of the two segmentations with each other; it must be 1 where only the order of the
 stored axes or the header's angle differs."""
+QUALITY = f"""What the model itself thinks of every structure that it found, `quality`, beside the Dice that it has, on all scans above, disturbed ones too. A
+structure failed where its Dice is below {FAILED}. *Ranked*: of all pairs of a failure and a success, how often the failure has the lower quality. *Doubtful*:
+the part of structures whose quality is below {DOUBTFUL}, which is where users are told."""
 REPEAT = """*Moved*: coefficient of variation of a structure's volume over six positions of the same head, turned by up to 5 degrees, shifted by up to half a
 voxel. *T1 and FLAIR*: difference of the two volumes of a session, in parts of their mean. Small: the same of soft volumes, which count half a voxel as half.
 Means over people."""
@@ -46,6 +54,7 @@ def section(record: Part, pictures: Path) -> Section:
     columns = accuracy_columns(record)
     blocks = [ABOUT, made_by(record), "## Accuracy", *accuracy(columns, pictures), OTHERS]
     blocks += ["## Robustness", *robustness(record.get("robustness", {}), pictures)]
+    blocks += ["## Quality control", *quality_control(record, pictures)]
     blocks += ["## Repeatability", *repeatability(record.get("repeat", {}))]
     blocks += ["## Scans without labels", *user_scans(record.get("user_scans", {}), pictures), "## Cost", *cost(record)]
     return Section(TITLE, summary(columns, record), blocks)
@@ -165,6 +174,39 @@ def disturbance(name: str, scans: Scans) -> list[str]:
 
 def undisturbed(scans: Scans, metric: str) -> float:
     return fmean([found["undisturbed"][metric] for found in scans.values() if metric in found["undisturbed"]] or [float("nan")])
+
+
+# --- quality control
+
+
+def quality_control(record: Part, pictures: Path) -> Iterator[str]:
+    yield QUALITY
+    groups = dict(judged(record))
+    if not groups:
+        yield NOT_RUN
+        return
+    groups |= {"**all**": np.concatenate(list(groups.values()))}
+    brain_figures.quality(groups["**all**"], pictures / "quality.png")
+    yield picture(pictures / "quality.png", "Dice over quality, a point a structure of a scan, and the mean Dice of each tenth of quality")
+    head = ["", "structures", "failed", "ranked", "mean difference", "mean absolute difference", "doubtful of failed", "doubtful of others"]
+    yield table(head, [[name, *told_quality(*cases.T)] for name, cases in groups.items()])
+
+
+def judged(record: Part) -> Iterator[tuple[str, np.ndarray]]:
+    """For each row of scans, as they are and disturbed: (n, 2), quality and Dice of every structure that the reference has."""
+    robust = {f"{row}, disturbed": [scan for scans in found.values() for scan in scans.values()] for row, found in record.get("robustness", {}).items()}
+    for row, scans in {**{row: list(found.values()) for row, found in record.get("accuracy", {}).items()}, **robust}.items():
+        cases = [(scan["quality"][name], dice) for scan in scans for name, dice in scan["dice"].items() if name in scan.get("quality", {})]
+        if cases:
+            yield row, np.array(cases)
+
+
+def told_quality(quality: np.ndarray, dice: np.ndarray) -> list[str]:
+    failed, doubtful = dice < FAILED, quality < DOUBTFUL
+    off = quality - dice
+    parts = [f"{doubtful[group].mean():.0%}" if group.any() else "none" for group in (failed, ~failed)]
+    ranked = auc(quality, failed)
+    return [str(len(dice)), f"{failed.mean():.0%}", "" if isnan(ranked) else f"{ranked:.0%}", f"{off.mean():+.2f}", f"{abs(off).mean():.2f}", *parts]
 
 
 # --- repeatability

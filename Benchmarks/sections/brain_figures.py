@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 
@@ -43,6 +44,20 @@ def robustness(rows: Mapping[str, Mapping[str, tuple[float, float]]], path: Path
         ax.set(title=row, xlim=(0, 1))
     axes[-1, 0].set_xlabel("mean Dice")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=2, fontsize=8)
+    write(figure, path)
+
+
+def quality(cases: np.ndarray, path: Path) -> None:
+    """cases: (n, 2), quality and Dice."""
+    estimates, dice = cases.T
+    figure, ax = pyplot.subplots(figsize=(5, 4.4))
+    ax.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8)
+    ax.plot(estimates, dice, color=SKY, marker="o", linestyle="", markersize=2, alpha=0.4, label="a structure of a scan")
+    tenths = np.minimum((10 * estimates).astype(int), 9)
+    places = [(estimates[tenths == k].mean(), dice[tenths == k].mean()) for k in range(10) if (tenths == k).any()]
+    ax.plot(*zip(*places), color=VERMILION, marker="D", markersize=4, linewidth=1, label="mean of a tenth")
+    ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="quality", ylabel="Dice")
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside upper right", ncols=2, fontsize=8)
     write(figure, path)
 
 

@@ -36,8 +36,8 @@ class Example:
     """One subject on the model's grid: tissue classes and target labels (X, Y, Z) uint8, image (X, Y, Z) float32 in [0, 1] or None.
 
     thickness_mm: longest side of the image's own voxels; 0 without image.
-    box: for each axis the first and last voxel (exclusive) that holds a target structure. anchors: for each structure that
-    occurs some of its voxels, (n, 3).
+    box, head: for each axis the first and last voxel (exclusive) that holds a target structure, and any tissue. anchors: for
+    each structure that occurs some of its voxels, (n, 3).
     """
 
     name: str
@@ -46,6 +46,7 @@ class Example:
     image: Tensor | None
     grid: Grid
     box: tuple[tuple[int, int], ...]
+    head: tuple[tuple[int, int], ...]
     anchors: tuple[Tensor, ...]
     thickness_mm: float = 0.0
 
@@ -75,7 +76,7 @@ class Preparation:
             )
         classes = fill_gaps(relabel(labels.data, self.classes.mapping_from(table)).to(torch.uint8), self.classes, labels.grid.spacing_mm, self.fluid_mm)
         image, thickness = self._image(subject, labels.grid)
-        return Example(subject.name, classes, target, image, labels.grid, bounding_box(target), anchors(target), thickness)
+        return Example(subject.name, classes, target, image, labels.grid, bounding_box(target), bounding_box(classes), anchors(target), thickness)
 
     def target_of(self, labels: LabelMap, table: LabelTable) -> Tensor:
         """Row of the target table for every voxel, uint8."""
@@ -158,16 +159,19 @@ class Cutting:
     def place(self, examples: Sequence[Example], rng: random.Random) -> Place:
         """A window of an example that the generator chooses: anywhere, or about a structure, all structures alike.
 
-        Without the latter most slices hold cortex and white matter only, and small structures are learned late.
+        Without the latter most slices hold cortex and white matter only, and small structures are learned late. Anywhere is anywhere in the head, because
+        there a segmentation looks too; but slices are those that hold structures.
         """
         index = rng.randrange(len(examples))
         example = examples[index]
         voxels = rng.choice(example.anchors)
         about = voxels[rng.randrange(len(voxels))].tolist()
-        anywhere = [rng.randrange(*ends) for ends in example.box]
-        x, y, z = about if rng.random() < _BALANCED else anywhere
-        centre = tuple(_centre(ends, size, at) for ends, size, at in zip(example.box, self.shape, (x, y, z)))
-        return Place(index, centre, z if len(self.shape) == 2 else 0)
+        slices = len(self.shape) == 2
+        looked_at = (*example.head[:2], example.box[2] if slices else example.head[2])
+        anywhere = [rng.randrange(*ends) for ends in looked_at]
+        box, at = (example.box, about) if rng.random() < _BALANCED else (looked_at, anywhere)
+        centre = tuple(_centre(ends, size, place) for ends, size, place in zip(box, self.shape, at))
+        return Place(index, centre, at[2] if slices else 0)
 
     def maps(self, examples: Sequence[Example], places: Sequence[Place], device: torch.device) -> Maps:
         """Classes and targets (B, *source_shape) at the given places."""

@@ -10,8 +10,10 @@ from Learn2SynthLib.synthesis.classes import TissueClasses
 from Learn2SynthLib.volume.image import Grid
 
 
-def example(target: torch.Tensor) -> Example:
-    return Example("x", target, target, target.float(), Grid(tuple(target.shape), np.eye(4)), bounding_box(target), anchors(target))
+def example(target: torch.Tensor, head: torch.Tensor | None = None) -> Example:
+    classes = target if head is None else head
+    grid = Grid(tuple(target.shape), np.eye(4))
+    return Example("x", classes, target, target.float(), grid, bounding_box(target), bounding_box(classes), anchors(target))
 
 
 def test_a_window_beyond_the_edge_is_filled_with_zeros() -> None:
@@ -53,6 +55,20 @@ def test_a_window_as_large_as_the_structures_is_centred_and_a_smaller_one_moves_
     first = [place.centre[0] for place in places]
     assert {place.centre[1:] for place in places} == {(20, 15)}
     assert min(first) >= 18 and max(first) <= 42 and max(first) - min(first) > 15
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_half_of_the_windows_lie_anywhere_in_the_head_but_slices_hold_structures(ndim: int) -> None:
+    target, head = torch.zeros(2, 60, 60, 60, dtype=torch.uint8)
+    target[22:38, 22:38, 40:56] = 1
+    head[10:50, 5:55, 2:58] = 1
+    cutting, rng = Cutting((20,) * ndim, (16,) * ndim), random.Random(0)
+    places = [cutting.place([example(target, head)], rng) for _ in range(400)]
+    moved = [place for place in places if place.centre[:2] != (30, 30)]
+    assert 0.4 < len(moved) / 400 < 0.6
+    assert {place.centre[1] for place in moved} > set(range(14, 46))
+    lowest = min(place.level if ndim == 2 else place.centre[2] for place in places)
+    assert lowest == (40 if ndim == 2 else 10)
 
 
 def test_narrow_gaps_of_the_brain_become_fluid_and_the_world_outside_does_not() -> None:
