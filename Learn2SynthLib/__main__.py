@@ -93,6 +93,9 @@ settings for --set KEY=VALUE, their defaults, their meaning:
     _add_preset(parser)
     explained = "; ".join(f"{name} {facts.summary}" for name, facts in STRATEGIES.items())
     parser.add_argument("--strategy", choices=tuple(STRATEGIES), help=f"how to train (default: learn2synth); {explained}")
+    parser.add_argument(
+        "--pretrained", metavar="FILE", help="begin with the weights of a model (.l2s), a run, a shipped model (its name) or MedicalNet's (.pth)"
+    )
     parser.add_argument("--steps", type=int, metavar="N", help="training steps")
     parser.add_argument("--seed", type=int, metavar="N", help="seed of every random choice")
     _add_device(parser)

@@ -32,9 +32,10 @@ def train(options: argparse.Namespace) -> int:
 
     run = Run(options.run)
     resumed = run.exists() and not (options.labels or options.real or options.validation or options.unlabelled)
+    pretrained = [f"network.pretrained={json.dumps(options.pretrained)}"] if options.pretrained else []
     config = build_config(
         options.preset or (str(run.config_path) if resumed else "quick-2d"),
-        options.assignments,
+        [*options.assignments, *pretrained],
         strategy=options.strategy,
         steps=options.steps,
         seed=options.seed,
@@ -43,7 +44,7 @@ def train(options: argparse.Namespace) -> int:
     )
     choose_device(config.device)
     cohort = _stored_cohort(run) if resumed else _cohort(options)
-    check_needs(config, cohort)
+    check_needs(config, cohort, run.checkpoint_path.is_file())
     console = Console(options.json)
     if run.in_use():
         raise InputError(run.folder, f"is in use by {run.holder()}", remedy="stop that run first, or choose a new folder")

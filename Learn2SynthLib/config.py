@@ -30,7 +30,6 @@ STRATEGIES = {
     "fine_tuned": StrategyFacts("trains on images of random contrast first, then on the scans alone", ("label_map", "real")),
     "supervised": StrategyFacts("trains on the scans alone, augmented", ("real",)),
 }
-BLOCKS = {"unet": 1, "patched-unet": 2}  # architectures, and how many voxels along each axis they take together
 ANY_CONTRAST = "any"
 MEASURED, PRIOR = "measured", "prior"
 LEARNABLE = ("contrast_mean", "contrast_spread", "texture", "gamma", "bias", "blur_mm", "noise")
@@ -88,21 +87,57 @@ class SynthesisConfig:
 
 
 @dataclass(frozen=True)
+class Architecture:
+    """What must be known of a network before it is built.
+
+    features: its channels by default. scales: of as many as it can have, how many voxels along each axis one place stands for. least: how many it must have.
+    """
+
+    features: tuple[int, ...]
+    scales: tuple[int, ...]
+    least: int = 1
+
+
+_RESIDUAL = Architecture((16, 64, 64, 128, 256, 512), (1, 2, 4, 8, 8, 8), least=6)  # of the image's own resolution, of the stem, of the encoder's four layers
+ARCHITECTURES = {
+    "unet": Architecture((16, 32, 64, 128), (1, 2, 4, 8, 16, 32, 64)),
+    "patched-unet": Architecture((16, 32, 64, 128), (2, 4, 8, 16, 32, 64, 128)),
+    "resnet10-unet": _RESIDUAL,
+    "resnet18-unet": _RESIDUAL,
+    "resnet34-unet": _RESIDUAL,
+}
+
+
+@dataclass(frozen=True)
 class NetworkConfig:
     """The segmentation network."""
 
-    name: str = setting("unet", "architecture; patched-unet: a U-Net of blocks of 2 voxels a side, faster at equal size", choices=tuple(BLOCKS))
-    features: tuple[int, ...] = setting((16, 32, 64, 128), "channels at each resolution, finest first", low=1, high=1024, sizes=tuple(range(1, 8)))
+    name: str = setting(
+        "unet",
+        "architecture; patched-unet: a U-Net of blocks of 2 voxels a side, faster at equal size; the others: MedicalNet's encoder, a U-Net's decoder",
+        choices=tuple(ARCHITECTURES),
+    )
+    features: tuple[int, ...] = setting((), "channels at each resolution, finest first; none given: as the architecture has them by default", low=1, high=1024)
+    pretrained: str = setting("", "what the weights begin with: a model (.l2s), a run, a shipped model (its name) or MedicalNet's (.pth); empty: at random")
+
+    def __post_init__(self) -> None:
+        architecture = ARCHITECTURES[self.name]
+        if not self.features:
+            object.__setattr__(self, "features", architecture.features)
+        least, most = architecture.least, len(architecture.scales)
+        if not least <= len(self.features) <= most:
+            allowed = f"{least} to {most}" if least < most else f"{most}"
+            raise InputError("features", f"{len(self.features)} values", f"{allowed} with {self.name}, as in {list(architecture.features)}")
 
     @property
-    def block(self) -> int:
-        """Voxels along each axis of what the finest resolution takes together."""
-        return BLOCKS[self.name]
+    def scales(self) -> tuple[int, ...]:
+        """Of each of the features, how many voxels along each axis one place stands for."""
+        return ARCHITECTURES[self.name].scales[: len(self.features)]
 
     @property
     def divisor(self) -> int:
         """What every side of a window is a multiple of."""
-        return self.block * 2 ** (len(self.features) - 1)
+        return max(self.scales)
 
 
 @dataclass(frozen=True)

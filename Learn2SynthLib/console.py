@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,8 @@ class Console:
     def _started(self, event: Event) -> None:
         resumed = f", resumed at step {event['step']}" if event["step"] else ""
         self._say(f"training {event['strategy']} on {event['device']}: {event['parameters']:,} weights, {event['steps']} steps{resumed}")
+        if event["pretrained"] and not event["step"]:
+            self._say(f"weights: {begun_with(event['pretrained'])}")
         self._say(f"validation: {event['note']}")
         self.bar = tqdm(total=event["steps"], initial=event["step"], unit="step", file=sys.stderr, dynamic_ncols=True, disable=None)
 
@@ -115,6 +117,17 @@ class Console:
         for sentence in (*notes, *cautions(quality)):
             self._say(f"{Path(image).name}: {sentence}")
         print(f"{image} -> {output}")
+
+
+def begun_with(pretrained: Mapping[str, Any]) -> str:
+    """What a network took over of another's weights, in one line."""
+    loaded, file, kept, unused = (pretrained[key] for key in ("loaded", "file", "kept", "unused"))
+    return f"{loaded} of {loaded + len(kept)} tensors from {file}; kept as initialised: {_few(kept)}; not used of the file: {_few(unused)}"
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more if names else "none"
 
 
 def scores(record: Mapping[str, Any]) -> str:

@@ -25,22 +25,24 @@ def record_setting(kind: type) -> Any:
     return dataclasses.field(default_factory=kind)
 
 
-def from_json(kind: type[Record], values: Any, where: str, base: Record | None = None) -> Record:
-    """A record of `kind`: `values` over `base` (over the defaults when there is none).
+def from_json(kind: type[Record], values: Any, where: str) -> Record:
+    """A record of `kind`: `values` over the defaults.
 
-    Raises InputError for an unknown key (naming the nearest), a wrong type or a value outside its limits.
+    Raises InputError for an unknown key (naming the nearest), a wrong type, a value outside its limits, and what the record itself refuses.
     """
     if not isinstance(values, Mapping):
         raise InputError(where, f"{values!r} is not an object", "an object of settings")
     fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     hints = get_type_hints(kind)
-    base = kind() if base is None else base
     changes = {}
     for key, value in values.items():
         if key not in fields:
             raise InputError(where, f"unknown key '{key}'", remedy=nearest(str(key), fields))
-        changes[key] = _convert(value, hints[key], fields[key].metadata, f"{where}, {key}", getattr(base, key))
-    return dataclasses.replace(base, **changes)  # type: ignore[type-var]
+        changes[key] = _convert(value, hints[key], fields[key].metadata, f"{where}, {key}")
+    try:
+        return kind(**changes)
+    except InputError as error:
+        raise InputError(f"{where}, {error.where}", error.found, error.allowed, error.remedy) from error
 
 
 def to_json(record: Any) -> dict[str, Any]:
@@ -64,9 +66,9 @@ def _meaning(metadata: Mapping[str, Any]) -> str:
     return f"{metadata['meaning']}{unit}{choices}"
 
 
-def _convert(value: Any, kind: Any, limits: Mapping[str, Any], where: str, current: Any) -> Any:
-    if dataclasses.is_dataclass(kind):
-        return from_json(type(current), value, where, current)
+def _convert(value: Any, kind: Any, limits: Mapping[str, Any], where: str) -> Any:
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        return from_json(kind, value, where)
     if get_origin(kind) is tuple:
         return _convert_tuple(value, get_args(kind)[0], limits, where)
     return _convert_scalar(value, kind, limits, where)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from .console import begun_with
 from .learned import interval, learned_ranges
 from .model import Model
 from .run import Run
@@ -41,6 +42,7 @@ def _model_lines(card: dict[str, Any]) -> list[str]:
         f"model     {card.get('name')}: {card['network']['name']} of {card['ndim']} dimensions, {spacing} mm, features {card['network']['features']}",
         f"labels    {len(labels)} of '{card['labels']['name']}': {', '.join(labels)}",
         f"made by   learn2synth {provenance.get('learn2synth', '?')}, step {provenance.get('step', '?')}, seed {seed}",
+        *([f"begun     {begun_with(provenance['pretrained'])}"] if provenance.get("pretrained") else []),
         f"data      {_data(provenance.get('data') or [])}",
         f"licence   {card.get('licence')}",
     ]

@@ -75,7 +75,8 @@ def _provenance(provenance: dict[str, Any]) -> dict[str, str]:
     made = _("Learn2Synth {version}, strategy {strategy}, step {step}").format(
         version=provenance.get("learn2synth", "?"), strategy=config.get("strategy", "?"), step=provenance.get("step", "?")
     )
-    return {_("Made by"): made, _("Data"): ", ".join(f"{count} {role}" for role, count in roles.items())}
+    begun = (provenance.get("pretrained") or {}).get("file", "")
+    return {_("Made by"): made, _("Begun with"): begun, _("Data"): ", ".join(f"{count} {role}" for role, count in roles.items())}
 
 
 def _heading(text: str) -> str:

@@ -34,7 +34,7 @@ class Recipe:
         """Of `learn2synth train`, without the run. Raises InputError for nodes that are gone or empty, and when the disk refuses."""
         settings = self.settings
         learned = ["--set", f"learn2synth.enhancement={settings.enhancement}"] if settings.strategy == "learn2synth" else []
-        assignments = ["--set", *settings.assignments.split()] if settings.assignments.split() else []
+        assignments = ["--set", *settings.assigned] if settings.assigned else []
         steps = ["--steps", str(settings.steps)] if settings.steps else []
         chosen = ["--target", settings.target, "--preset", settings.preset, "--strategy", settings.strategy, "--device", settings.train_device]
         return [*self._label_maps(), *self._scans(), *chosen, *steps, *learned, *assignments]

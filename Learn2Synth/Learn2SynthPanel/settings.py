@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -52,6 +53,11 @@ class Settings:
     assignments: str = ""
     keep: bool = False
     chart: str = ""
+
+    @property
+    def assigned(self) -> list[str]:
+        """The single settings over the preset, each KEY=VALUE; blanks in double quotes belong to a value, such as the path of a model to begin with."""
+        return re.findall(r'(?:"[^"]*"|\S)+', self.assignments)
 
     def nodes(self) -> set[str]:
         """IDs of all nodes that are named."""

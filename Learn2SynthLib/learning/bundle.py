@@ -12,7 +12,6 @@ from .. import __version__
 from ..config import RunConfig
 from ..errors import InputError
 from ..model import SCHEMA, SYNTHESIS, Model
-from ..settings import to_json
 from ..synthesis.synthesizer import Synthesizer
 from ..volume.intensity import HIGH, LOW
 from .strategy import Strategy
@@ -23,8 +22,10 @@ CITATION = (
 )
 
 
-def make_model(strategy: Strategy, cohort: dict[str, Any], validation: dict[str, Any] | None, step: int) -> Model:
-    """The bundle of the strategy's network as it is now; `validation`: its last `validated` event, if there was one."""
+def make_model(
+    strategy: Strategy, cohort: dict[str, Any], validation: dict[str, Any] | None, step: int, pretrained: dict[str, Any] | None = None
+) -> Model:
+    """The bundle of the strategy's network as it is now; `validation`: its last `validated` event, `pretrained`: what its weights began with, if any."""
     task, config = strategy.task, strategy.task.config
     tensors = task.network.state_dict() | {f"{SYNTHESIS}{name}": tensor for name, tensor in strategy.synthesis_state().items()}
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -32,7 +33,7 @@ def make_model(strategy: Strategy, cohort: dict[str, Any], validation: dict[str,
         "schema": SCHEMA,
         "name": f"{config.strategy} {config.ndim}D",
         "ndim": config.ndim,
-        "network": to_json(config.network),
+        "network": {"name": config.network.name, "features": list(config.network.features)},
         "labels": task.target.to_json(),
         "spacing_mm": list(config.grid.spacing_mm),
         "orientation": "RAS",
@@ -41,7 +42,7 @@ def make_model(strategy: Strategy, cohort: dict[str, Any], validation: dict[str,
         "validation": validation,
         "tissue_classes": list(task.synthesizer.classes.names),
         "learned": {name: {"learned": value, "prior": strategy.prior().get(name)} for name, value in strategy.learned().items()},
-        "provenance": {"learn2synth": __version__, "step": step, "config": _told(config), "data": _data(cohort)},
+        "provenance": {"learn2synth": __version__, "step": step, "config": _told(config), "data": _data(cohort), "pretrained": pretrained},
         "licence": "that of the training data",
         "citation": CITATION,
     }
@@ -51,7 +52,7 @@ def make_model(strategy: Strategy, cohort: dict[str, Any], validation: dict[str,
 def _told(config: RunConfig) -> dict[str, Any]:
     """The configuration; of files that it names only the names: models are shared, and where their maker keeps files is nobody's business."""
     told = config.to_json()
-    for record, key in ((told, "target"), (told["synthesis"], "contrast"), (told["learn2synth"], "begin")):
+    for record, key in ((told, "target"), (told["synthesis"], "contrast"), (told["network"], "pretrained"), (told["learn2synth"], "begin")):
         record[key] = Path(record[key]).name
     return told
 

@@ -13,10 +13,12 @@ from ..config import MEASURED, PRIOR, RunConfig
 from ..config import STRATEGIES as FACTS
 from ..errors import InputError
 from ..files import written_aside
+from ..labels import load_table
 from ..model import Model
 from ..randomness import stream_seed
 from ..run import Run
 from ..segmentation.device import choose_device
+from ..segmentation.pretrained import Pretrained
 from ..synthesis.contrast import read_contrast
 from ..volume.cohort import Cohort, Subject
 from .bundle import make_model
@@ -38,11 +40,12 @@ class Trainer:
     """
 
     def __init__(self, config: RunConfig, cohort: Cohort, run: Run) -> None:
-        check_needs(config, cohort)
+        check_needs(config, cohort, run.checkpoint_path.is_file())
         self.config, self.cohort, self.run = config, cohort, run
         self.device = choose_device(config.device)
         self.done, self.best, self.stale = 0, -1.0, 0
         self.last_validation: Event | None = None
+        self.pretrained: dict[str, Any] | None = None  # what the weights began with
 
     def events(self) -> Iterator[Event]:
         """Trains to the end, or until a stop is requested; every event is in the run's log before it is yielded.
@@ -80,6 +83,8 @@ class Trainer:
         config = self.config
         torch.manual_seed(stream_seed(config.seed, "weights") % 2**31)  # initial weights; nothing later draws from it
         network = make_network(config, len(preparation.target.labels)).to(self.device)
+        if config.network.pretrained and not self.run.checkpoint_path.is_file():
+            self.pretrained = Pretrained.read(config.network.pretrained).load_into(network, preparation.target)
         synthesizer = make_synthesizer(config, preparation).to(self.device)
         return Task(config, preparation.target, network, _optimiser(config, network), synthesizer, pool, real, self.device)
 
@@ -93,6 +98,7 @@ class Trainer:
             device=str(self.device),
             parameters=parameters,
             prior=_rounded(self.strategy.prior()),
+            pretrained=self.pretrained,
             note=self.note if self.scans else "no annotated real scan to validate on",
         )
 
@@ -140,7 +146,7 @@ class Trainer:
         return self.run.append("validated", **content, best=round(self.best, 5))
 
     def _keep(self, validation: Event | None) -> None:
-        make_model(self.strategy, self.run.cohort(), validation, self.done).write(self.run.model_path)
+        make_model(self.strategy, self.run.cohort(), validation, self.done, self.pretrained).write(self.run.model_path)
 
     def _preview(self) -> Event:
         example = self.scans[0] if self.scans else None
@@ -155,6 +161,7 @@ class Trainer:
             "network": task.network.state_dict(),
             "optimiser": task.optimiser.state_dict(),
             "strategy": self.strategy.state(),
+            "pretrained": self.pretrained,
         }
         with written_aside(self.run.checkpoint_path) as aside:
             torch.save(state, aside)
@@ -167,6 +174,7 @@ class Trainer:
             self.strategy.task.network.load_state_dict(state["network"])
             self.strategy.task.optimiser.load_state_dict(state["optimiser"])
             self.strategy.load_state(state["strategy"])
+            self.pretrained = state["pretrained"]
         self.first = self.done
 
     def _stop(self) -> Iterator[Event]:
@@ -187,8 +195,11 @@ class Trainer:
         yield self.run.append("finished", step=self.config.steps, model=self.run.model_path.name, seconds=round(time.monotonic() - clock, 1), **best)
 
 
-def check_needs(config: RunConfig, cohort: Cohort) -> None:
-    """Raises InputError when a role that the strategy needs is empty, or a file that the configuration names is not what it should be."""
+def check_needs(config: RunConfig, cohort: Cohort, begun: bool = False) -> None:
+    """Raises InputError when a role that the strategy needs is empty, or a file that the configuration names is not what it should be.
+
+    begun: whether there is a checkpoint; it holds what was made of pretrained weights, and their file may be gone.
+    """
     words = {
         "label_map": ("label maps", "--labels PATH"),
         "real": ("annotated real scans", "--real DIR or --real IMAGE LABELS"),
@@ -202,6 +213,11 @@ def check_needs(config: RunConfig, cohort: Cohort) -> None:
     read_contrast(config.synthesis.contrast)
     if config.learn2synth.begin not in (MEASURED, PRIOR):
         Model.read(config.learn2synth.begin)
+    if config.network.pretrained and not begun:
+        target = load_table(config.target)
+        with torch.device("meta"):  # shapes are enough
+            network = make_network(config, len(target.labels))
+        Pretrained.read(config.network.pretrained).fitting(network, target)
 
 
 def split_real(config: RunConfig, cohort: Cohort) -> tuple[list[Subject], list[Subject], bool]:

@@ -50,10 +50,10 @@ class Demand:
 
     def _window_bytes(self, plan: Plan) -> int:
         """What a U-Net holds where it is largest, the last level: the skips, the upsampled features, both joined, three results; and the logits."""
-        ndim, features = len(plan.window), self.network.features
+        features, voxels = self.network.features, [scale ** len(plan.window) for scale in self.network.scales]
         finest, second = features[0], features[min(1, len(features) - 1)]
-        coarser = sum(f / 2 ** (ndim * depth) for depth, f in enumerate(features) if depth)
-        channels = (5 * finest + 2 * second + coarser) / self.network.block**ndim + 4 * self.classes
+        coarser = sum(f / v for f, v in zip(features[1:], voxels[1:]))
+        channels = (5 * finest + 2 * second) / voxels[0] + coarser + 4 * self.classes
         return int(plan.batch_size * torch.Size(plan.window).numel() * channels * _FLOAT)
 
 

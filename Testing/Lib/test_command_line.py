@@ -100,6 +100,19 @@ def test_train_segment_evaluate_inspect_and_preview_on_one_head(save_head: Head,
     assert (tmp_path / "p" / "contact_sheet.png").stat().st_size > 1000
 
 
+def test_a_training_begins_with_the_weights_of_another(save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second, head = tmp_path / "first, of two", tmp_path / "second", save_head()
+    assert main(train_arguments(first, head)) == 0
+    capsys.readouterr()
+    assert main([*train_arguments(second, head), "--strategy", "supervised", "--pretrained", str(first)]) == 0
+    assert "weights: 20 of 20 tensors from first, of two; kept as initialised: none; not used of the file: none" in capsys.readouterr().err
+    assert json.loads((second / "config.json").read_text())["network"]["pretrained"] == str(first)
+    assert main(["inspect", str(second)]) == 0
+    assert "begun     20 of 20 tensors from first, of two" in capsys.readouterr().out
+    wider = [*train_arguments(tmp_path / "third", head), "network.features=[5,6]", "--pretrained", str(first)]
+    assert "no kernel fits the network's encoder" in refused(wider, tmp_path, capsys)
+
+
 def test_the_same_command_resumes_and_a_finished_run_stays_as_it_is(save_head: Head, tmp_path: Path) -> None:
     run, head = tmp_path / "run", save_head()
     assert main(train_arguments(run, head)) == 0

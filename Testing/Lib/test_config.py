@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from Learn2SynthLib.config import LEARNABLE, STRATEGIES, RunConfig, SynthesisConfig, build_config, explain_settings
+from Learn2SynthLib.config import ARCHITECTURES, LEARNABLE, STRATEGIES, NetworkConfig, RunConfig, SynthesisConfig, build_config, explain_settings
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.learning.strategies import STRATEGIES as REGISTERED
 from Learn2SynthLib.resources import names, resource
@@ -47,14 +47,23 @@ def test_every_preset_is_valid_and_states_only_what_differs(preset: str) -> None
         ("grid.shape=[81,96]", "multiples of 8"),
         ("ndim=3", "with ndim 3"),
         ("learn2synth.learn=noise,colour", "'colour'"),
+        ("network.name=resnet10-unet network.features=[8,16]", "network, features: 2 values; allowed: 6 with resnet10-unet"),
+        ("network.features=[1,1,1,1,1,1,1,1]", "allowed: 1 to 7 with unet"),
         ("steps", "KEY=VALUE"),
         ("optimiser.lr=NaN", "a number"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_with_the_way_out(assignment: str, words: str) -> None:
     with pytest.raises(InputError, match=words.replace("(", r"\(")) as caught:
-        build_config(assignments=[assignment])
+        build_config(assignments=assignment.split())
     assert "\n" not in str(caught.value)
+
+
+def test_features_that_are_not_given_are_those_of_the_architecture() -> None:
+    config = build_config(assignments=["network.name=resnet10-unet"])
+    assert config.to_json()["network"]["features"] == list(ARCHITECTURES["resnet10-unet"].features) and config.network.divisor == 8
+    assert RunConfig.from_json(config.to_json(), "file") == config
+    assert (NetworkConfig("patched-unet", (4, 8, 16)).scales, NetworkConfig("patched-unet", (4, 8, 16)).divisor) == ((2, 4, 8), 8)
 
 
 def test_a_runs_own_config_serves_as_a_preset(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from Learn2SynthPanel.recipe import LABELS, SCANS, Recipe, found_labels, lacking
 from Learn2SynthPanel.settings import MEASURE, Scan, Settings, Source
 
 from Learn2SynthLib.__main__ import build_parser
+from Learn2SynthLib.config import build_config
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.labels import load_table
 from Learn2SynthLib.run import Run
@@ -66,13 +67,14 @@ def test_files_and_folders_go_as_they_are(tmp_path: Path) -> None:
         steps=7,
         enhancement="both",
         train_device="cuda:1",
-        assignments="grid.shape=[16,16]  seed=3",
+        assignments='grid.shape=[16,16]  seed=3 network.pretrained="/my models/first, of two.l2s"',
     )
     options = parsed(recipe_of(settings, None, tmp_path))
     assert options.labels == ["/a b/maps", "/ä.nii.gz"] and options.labels_ids == "freesurfer" and options.real_ids == "neuromorphometrics"
     assert options.real == [["/real"], ["/i.nii", "/l.nii"]] and options.validation == [["/m.nii", "/n.nii"]]
     assert (options.target, options.preset, options.strategy, options.device, options.steps) == ("brain-sided", "low-memory", "learn2synth", "cuda:1", 7)
-    assert options.assignments == ["learn2synth.enhancement=both", "grid.shape=[16,16]", "seed=3"]
+    assert options.assignments == ["learn2synth.enhancement=both", "grid.shape=[16,16]", "seed=3", 'network.pretrained="/my models/first, of two.l2s"']
+    assert build_config(assignments=options.assignments).network.pretrained == "/my models/first, of two.l2s"
     assert not (tmp_path / "Lauf größer").exists()
 
 

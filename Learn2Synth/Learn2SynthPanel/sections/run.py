@@ -166,7 +166,7 @@ class RunSection(Section):
         with self.context.attempt(self.ui.trainMessageLabel):
             self.ready()
             settings = self.context.settings
-            build_config(settings.preset, settings.assignments.split())
+            build_config(settings.preset, settings.assigned)
             run = Run(settings.run)
             recipe = Recipe(settings, slicer.mrmlScene, run.inputs)
             arguments = recipe.arguments()

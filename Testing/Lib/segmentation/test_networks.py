@@ -4,15 +4,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from Learn2SynthLib.config import NetworkConfig
+from Learn2SynthLib.config import ARCHITECTURES, NetworkConfig
 from Learn2SynthLib.segmentation.losses import log_dice_loss, segmentation_loss
 from Learn2SynthLib.segmentation.networks import NETWORKS, build_network, from_blocks, to_blocks
+
+
+def narrow(name: str) -> NetworkConfig:
+    """The architecture with few channels: as few features as it allows, but three at least, no two alike."""
+    return NetworkConfig(name, tuple(range(4, 4 + max(3, ARCHITECTURES[name].least))))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("ndim", [2, 3])
 def test_every_network_gives_logits_of_the_images_size_and_learns_in_every_weight(name: str, ndim: int) -> None:
-    config = NetworkConfig(name, (4, 6, 8))
+    config = narrow(name)
     network = build_network(config, ndim, 1, 5)
     images = torch.rand(2, 1, *(config.divisor * k for k in range(1, ndim + 1)))
     logits = network(images)
@@ -33,8 +38,8 @@ def test_a_block_of_voxels_comes_back_to_its_place() -> None:
 def test_networks_are_smooth_so_that_finite_differences_mean_something(name: str) -> None:
     """The gradient with respect to the image changes in proportion to a small change of the weights: no kinks in between."""
     torch.manual_seed(0)
-    network = build_network(NetworkConfig(name, (4, 8)), 2, 1, 3).double()
-    images, target = torch.rand(2, 1, 16, 16, dtype=torch.float64), torch.randint(0, 3, (2, 16, 16))
+    network = build_network(narrow(name), 2, 1, 3).double()
+    images, target = torch.rand(2, 1, 32, 32, dtype=torch.float64), torch.randint(0, 3, (2, 32, 32))
     weights = {k: w.detach() for k, w in network.named_parameters()}
     direction = {k: torch.randn_like(w) for k, w in weights.items()}
 
@@ -44,7 +49,7 @@ def test_networks_are_smooth_so_that_finite_differences_mean_something(name: str
 
         return (gradient({k: w + step * direction[k] for k, w in weights.items()}) - gradient(weights)) / step
 
-    fine, coarse = change(1e-6), change(1e-3)
+    fine, coarse = change(1e-6), change(1e-4)
     assert float((fine - coarse).norm() / fine.norm()) < 0.05
 
 
