@@ -74,6 +74,8 @@ MAIN = {
     "supervised, augmented": Method("supervised"),
     "mixed": Method("mixed"),
     "fine-tuned": Method("fine_tuned"),
+    "cooperative": Method("cooperative"),
+    "cooperative, half synthetic": Method("cooperative", ("cooperative.share=0.5",)),
     "randomised": Method("randomised", scans=False),
     "randomised, T1 prior": Method("randomised", ("synthesis.contrast=t1",), scans=False),
     OURS: Method("learn2synth"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .errors import InputError, nearest
@@ -17,10 +17,14 @@ from .settings import describe, from_json, record_setting, setting, to_json
 
 @dataclass(frozen=True)
 class StrategyFacts:
-    """What a strategy does, in words, and the roles of the cohort that it cannot do without."""
+    """What a strategy does, in words, and the roles of the cohort that it cannot do without.
+
+    around: begins the name of the network that it builds around the one chosen; empty: it trains that one.
+    """
 
     summary: str
     needs: tuple[str, ...]
+    around: str = ""
 
 
 STRATEGIES = {
@@ -29,6 +33,9 @@ STRATEGIES = {
     "mixed": StrategyFacts("trains on the scans and on images of random contrast, side by side", ("label_map", "real")),
     "fine_tuned": StrategyFacts("trains on images of random contrast first, then on the scans alone", ("label_map", "real")),
     "supervised": StrategyFacts("trains on the scans alone, augmented", ("real",)),
+    "cooperative": StrategyFacts(
+        "trains on the scans, augmented, and on hard examples that the network makes of them; a second network corrects shapes", ("real",), "cooperative-"
+    ),
 }
 ANY_CONTRAST = "any"
 MEASURED, PRIOR = "measured", "prior"
@@ -98,13 +105,17 @@ class Architecture:
     least: int = 1
 
 
+_UNET = Architecture((16, 32, 64, 128), (1, 2, 4, 8, 16, 32, 64))
+_PATCHED = Architecture((16, 32, 64, 128), (2, 4, 8, 16, 32, 64, 128))
 _RESIDUAL = Architecture((16, 64, 64, 128, 256, 512), (1, 2, 4, 8, 8, 8), least=6)  # of the image's own resolution, of the stem, of the encoder's four layers
 ARCHITECTURES = {
-    "unet": Architecture((16, 32, 64, 128), (1, 2, 4, 8, 16, 32, 64)),
-    "patched-unet": Architecture((16, 32, 64, 128), (2, 4, 8, 16, 32, 64, 128)),
+    "unet": _UNET,
+    "patched-unet": _PATCHED,
     "resnet10-unet": _RESIDUAL,
     "resnet18-unet": _RESIDUAL,
     "resnet34-unet": _RESIDUAL,
+    "cooperative-unet": _UNET,
+    "cooperative-patched-unet": _PATCHED,
 }
 
 
@@ -114,7 +125,7 @@ class NetworkConfig:
 
     name: str = setting(
         "unet",
-        "architecture; patched-unet: a U-Net of blocks of 2 voxels a side, faster at equal size; the others: MedicalNet's encoder, a U-Net's decoder",
+        "architecture; patched-: in blocks of 2 voxels a side, faster; resnet: MedicalNet's encoder, a U-Net's decoder; cooperative-: of that strategy",
         choices=tuple(ARCHITECTURES),
     )
     features: tuple[int, ...] = setting((), "channels at each resolution, finest first; none given: as the architecture has them by default", low=1, high=1024)
@@ -177,6 +188,17 @@ class RandomisedConfig:
 
 
 @dataclass(frozen=True)
+class CooperativeConfig:
+    """Two networks that train together, and hard examples from masked codes (Chen et al. 2021); real scans are augmented as `supervised.augmentation` says."""
+
+    share: float = setting(0.0, "part of each batch that is synthetic, of random contrast; 0: real scans alone (the paper)", low=0, high=0.95)
+    start: float = setting(0.1, "part of the run before hard examples are made: an untrained network makes noise", low=0, high=1)
+    masked: tuple[float, ...] = _interval(0, 0.5, "part of the channels or places of a code that is masked in a hard example", (0, 0.95))
+    hard: float = setting(1.0, "weight of the losses on hard examples; 0: none are made", low=0)
+    reconstruction: float = setting(1.0, "weight of the mean squared error of images that are decoded again", low=1e-3)
+
+
+@dataclass(frozen=True)
 class Learn2SynthConfig:
     """Synthetic images from the prior and from a synthesis that real scans teach (Hu et al. 2025)."""
 
@@ -230,6 +252,7 @@ class RunConfig:
     fine_tuned: FineTunedConfig = record_setting(FineTunedConfig)
     randomised: RandomisedConfig = record_setting(RandomisedConfig)
     learn2synth: Learn2SynthConfig = record_setting(Learn2SynthConfig)
+    cooperative: CooperativeConfig = record_setting(CooperativeConfig)
 
     def __post_init__(self) -> None:
         if len(self.grid.shape) != self.ndim:
@@ -237,6 +260,20 @@ class RunConfig:
         if any(size % self.network.divisor for size in self.grid.shape):
             network = f"{self.network.name} and {len(self.network.features)} entries in network.features"
             raise InputError("grid.shape", f"{list(self.grid.shape)}", f"multiples of {self.network.divisor} with {network}")
+        if self._trained_name not in ARCHITECTURES:
+            around = STRATEGIES[self.strategy].around
+            allowed = ", ".join(name.removeprefix(around) for name in ARCHITECTURES if name.startswith(around))
+            raise InputError("network.name", f"'{self.network.name}' with strategy '{self.strategy}'", allowed)
+
+    @property
+    def trained_network(self) -> NetworkConfig:
+        """The network that is trained and that the model holds: `network`, or what the strategy builds around it."""
+        return replace(self.network, name=self._trained_name)
+
+    @property
+    def _trained_name(self) -> str:
+        around = STRATEGIES[self.strategy].around
+        return around + self.network.name.removeprefix(around)
 
     def to_json(self) -> dict[str, Any]:
         return to_json(self)

@@ -34,6 +34,8 @@ LOOKS = {
     "supervised, augmented": (GREEN, "s", "-"),
     "mixed": (ORANGE, "D", "-"),
     "fine-tuned": (PURPLE, "v", "-"),
+    "cooperative": (VERMILION, "X", "-"),
+    "cooperative, half synthetic": (VERMILION, "X", ":"),
     "randomised": (FAINT, "_", "--"),
     "randomised, T1 prior": (INK, "_", ":"),
     "learn2synth": (BLUE, "o", "-"),

@@ -33,7 +33,7 @@ def make_model(
         "schema": SCHEMA,
         "name": f"{config.strategy} {config.ndim}D",
         "ndim": config.ndim,
-        "network": {"name": config.network.name, "features": list(config.network.features)},
+        "network": {"name": config.trained_network.name, "features": list(config.trained_network.features)},
         "labels": task.target.to_json(),
         "spacing_mm": list(config.grid.spacing_mm),
         "orientation": "RAS",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from ..config import RunConfig
+from ..segmentation.fast_and_slow import ImageDecoder
 from ..segmentation.networks import build_network
 from ..synthesis.ranges import Ranges
 from ..synthesis.synthesizer import Synthesizer
@@ -14,7 +15,12 @@ from .enhancement import Enhancement
 
 def make_network(config: RunConfig, classes: int) -> nn.Module:
     """The segmentation network: one image channel in, one logit a class out."""
-    return build_network(config.network, config.ndim, 1, classes)
+    return build_network(config.trained_network, config.ndim, 1, classes)
+
+
+def make_image_decoder(config: RunConfig) -> ImageDecoder:
+    """What the strategy `cooperative` turns the network's code into images by."""
+    return ImageDecoder(config.ndim, config.network.features, config.network.scales[0])
 
 
 def make_synthesizer(config: RunConfig, preparation: Preparation) -> Synthesizer:

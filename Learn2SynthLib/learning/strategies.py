@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .cooperative import Cooperative
 from .fine_tuned import FineTuned
 from .learn2synth import Learn2Synth
 from .mixed import Mixed
@@ -15,4 +16,5 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "mixed": Mixed,
     "fine_tuned": FineTuned,
     "supervised": Supervised,
+    "cooperative": Cooperative,
 }

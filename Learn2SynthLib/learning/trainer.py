@@ -206,10 +206,11 @@ def check_needs(config: RunConfig, cohort: Cohort, begun: bool = False) -> None:
         "unlabelled": ("unlabelled scans", "--unlabelled IMAGE"),
     }
     for role in FACTS[config.strategy].needs:
-        from_real = role == "label_map" and config.synthesis.real_label_maps and cohort.of("real")
-        if not cohort.of(role) and not from_real:
+        if not _given(role, config, cohort):
             noun, option = words[role]
             raise InputError(f"strategy '{config.strategy}'", f"no {noun} given", remedy=f"add {option}, or choose another strategy")
+    if config.strategy == "cooperative" and config.cooperative.share and not _given("label_map", config, cohort):
+        raise InputError("cooperative.share", f"{config.cooperative.share:g} without label maps", "0", "add --labels PATH, or train on real scans alone")
     read_contrast(config.synthesis.contrast)
     if config.learn2synth.begin not in (MEASURED, PRIOR):
         Model.read(config.learn2synth.begin)
@@ -218,6 +219,11 @@ def check_needs(config: RunConfig, cohort: Cohort, begun: bool = False) -> None:
         with torch.device("meta"):  # shapes are enough
             network = make_network(config, len(target.labels))
         Pretrained.read(config.network.pretrained).fitting(network, target)
+
+
+def _given(role: str, config: RunConfig, cohort: Cohort) -> bool:
+    """Whether somebody plays that role; the label maps of real scans are label maps too, unless they are kept out."""
+    return bool(cohort.of(role)) or (role == "label_map" and config.synthesis.real_label_maps and bool(cohort.of("real")))
 
 
 def split_real(config: RunConfig, cohort: Cohort) -> tuple[list[Subject], list[Subject], bool]:

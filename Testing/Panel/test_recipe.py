@@ -206,6 +206,7 @@ MAPS, REAL, OTHERS = [Source("/maps")], [Scan(Source("/real"))], [Scan(Source("/
         ("mixed", MAPS, [], "annotated scan"),
         ("supervised", MAPS, [], "annotated scan"),
         ("supervised", [], REAL, ""),
+        ("cooperative", [], REAL, ""),
     ],
 )
 def test_what_is_missing_is_said(strategy: str, maps: list[Source], scans: list[Scan], words: str) -> None:

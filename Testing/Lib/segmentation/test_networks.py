@@ -6,7 +6,8 @@ from torch import Tensor
 
 from Learn2SynthLib.config import ARCHITECTURES, NetworkConfig
 from Learn2SynthLib.segmentation.losses import log_dice_loss, segmentation_loss
-from Learn2SynthLib.segmentation.networks import NETWORKS, build_network, from_blocks, to_blocks
+from Learn2SynthLib.segmentation.networks import NETWORKS, build_network
+from Learn2SynthLib.segmentation.unet import from_blocks, to_blocks
 
 
 def narrow(name: str) -> NetworkConfig:
