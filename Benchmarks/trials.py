@@ -49,14 +49,16 @@ NETWORK = "network.features=[8,16,32,64]"
 class Method:
     """A way of training: strategy and settings.
 
-    scans: whether it is given any; one that is not has 0 of them, whatever the number asked for. maps: how many of the six people's label maps, first the
-    people whose scans are given. more_maps: how many of SynthSeg's are added. given: the row that its scans are of: the six people's own scans as they are or
-    shifted, or scans of other people, whose label maps are then added. after: a method whose run must be there, its model's path is `{model}` in the settings.
+    scans: whether it is given any; one that is not has 0 of them, whatever the number asked for. fewest: how many it cannot do without. maps: how many of
+    the six people's label maps, first the people whose scans are given. more_maps: how many of SynthSeg's are added. given: the row that its scans are of:
+    the six people's own scans as they are or shifted, or scans of other people, whose label maps are then added. after: a method whose run must be
+    there, its model's path is `{model}` in the settings.
     """
 
     strategy: str
     settings: tuple[str, ...] = ()
     scans: bool = True
+    fewest: int = 1
     maps: int = 6
     more_maps: int = 0
     given: str = IN_DOMAIN
@@ -72,6 +74,8 @@ LONG_AND_FAST = ("lr=0.02", "duration=0.94")  # what a synthesis needs that has 
 MAIN = {
     "supervised": Method("supervised", ("supervised.augmentation=false",)),
     "supervised, augmented": Method("supervised"),
+    "policy search": Method("policy_search", fewest=2),
+    "policy search, synthetic": Method("policy_search", ("policy_search.images=synthetic",)),
     "mixed": Method("mixed"),
     "fine-tuned": Method("fine_tuned"),
     "cooperative": Method("cooperative"),
@@ -177,7 +181,7 @@ def trials(options: argparse.Namespace) -> Iterator[Trial]:
         for seed in options.seeds:
             for scans in options.scans:
                 for method in options.methods or STUDIES[options.study]:
-                    if METHODS[method].scans or scans == options.scans[0]:
+                    if scans >= METHODS[method].fewest if METHODS[method].scans else scans == options.scans[0]:
                         yield Trial(method, scans if METHODS[method].scans else 0, seed, steps)
 
 

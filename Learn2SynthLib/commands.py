@@ -139,6 +139,7 @@ def evaluate(options: argparse.Namespace) -> int:
 
 
 def preview(options: argparse.Namespace) -> int:
+    from .learning.bundle import learned_synthesis
     from .model import Model
     from .previewing import Recipe, make_previewer, write_previews
     from .segmentation.segmenter import find_model
@@ -148,7 +149,7 @@ def preview(options: argparse.Namespace) -> int:
         raise InputError("--model", "together with --preset or --set", "one or the other", "a model brings its own configuration")
     provenance = model.card["provenance"]["config"] if model else None
     config = RunConfig.from_json(provenance, options.model) if provenance else build_config(options.preset or "quick-2d", options.assignments)
-    learned = model is not None and config.strategy == "learn2synth"
+    learned = model is not None and bool(learned_synthesis(model))
     subjects = build_cohort(options.labels, labels_table=options.labels_ids).subjects
     shown = subjects if options.draw else stream(options.seed, "preview subjects").sample(subjects, min(options.count, len(subjects)))
     previewer = make_previewer(config, model, shown)

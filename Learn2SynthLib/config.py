@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .errors import InputError, nearest
+from .model import Model
 from .resources import read_named
 from .settings import describe, from_json, record_setting, setting, to_json
 
@@ -36,11 +37,16 @@ STRATEGIES = {
     "cooperative": StrategyFacts(
         "trains on the scans, augmented, and on hard examples that the network makes of them; a second network corrects shapes", ("real",), "cooperative-"
     ),
+    "policy_search": StrategyFacts("trains on augmented scans, or on synthetic images; scans held apart choose how strongly and how often", ("real",)),
 }
 ANY_CONTRAST = "any"
 MEASURED, PRIOR = "measured", "prior"
 LEARNABLE = ("contrast_mean", "contrast_spread", "texture", "gamma", "bias", "blur_mm", "noise")
 CONTRAST = LEARNABLE[:2]
+SEARCHABLE = (
+    *("rotation_degrees", "rotation_chance", "scaling", "scaling_chance", "warp_mm", "warp_spacing_mm", "warp_chance", "gamma", "gamma_chance"),  # the paper's
+    *("flip", "crop", "noise", "bias", "blur_mm", "thick_slices", "slice_thickness_mm", "dark_background", "skull_strip"),
+)
 MEASURABLE = ("dark_background", "skull_strip", "strip_fluid", "thick_slices")  # probabilities: no gradient reaches them, but scans show them
 
 
@@ -63,11 +69,14 @@ class SynthesisConfig:
 
     flip: float = setting(0.5, "probability of a left/right flip, sided labels swapped", low=0, high=1)
     rotation_degrees: tuple[float, ...] = _interval(-15, 15, "rotation about each axis", (-180, 180), unit="degrees")
+    rotation_chance: float = setting(1.0, "probability of a rotation", low=0, high=1)
     scaling: tuple[float, ...] = _interval(0.85, 1.15, "scaling along each axis", (0.3, 3))
+    scaling_chance: float = setting(1.0, "probability of a scaling", low=0, high=1)
     shear: tuple[float, ...] = _interval(-0.02, 0.02, "shear of each pair of axes", (-0.5, 0.5))
     translation_mm: tuple[float, ...] = _interval(-8, 8, "shift along each axis", (-200, 200), unit="mm")
     warp_mm: tuple[float, ...] = _interval(0, 3, "standard deviation of the stationary velocity at its control points", (0, 20), unit="mm")
     warp_spacing_mm: float = setting(20.0, "distance of the control points of the velocity", unit="mm", low=4, high=200)
+    warp_chance: float = setting(1.0, "probability of a warp", low=0, high=1)
     contrast: str = setting(ANY_CONTRAST, "a table of contrast (t1, or a JSON file) in place of random means and spreads; any: none")
     contrast_mean: tuple[float, ...] = _interval(0, 1, "mean intensity of each tissue class", (0, 1))
     contrast_spread: tuple[float, ...] = _interval(0, 0.1, "standard deviation within each tissue class", (0, 0.3))
@@ -77,6 +86,7 @@ class SynthesisConfig:
     skull_strip: float = setting(0.5, "probability that tissue outside the brain is removed", low=0, high=1)
     strip_fluid: float = setting(0.5, "probability that the fluid around the brain is removed with it", low=0, high=1)
     gamma: tuple[float, ...] = _interval(-0.4, 0.4, "logarithm of the exponent applied to intensities", (-1.5, 1.5))
+    gamma_chance: float = setting(1.0, "probability that an exponent is applied", low=0, high=1)
     bias: tuple[float, ...] = _interval(0, 0.3, "standard deviation of the log bias field at each scale", (0, 1.5))
     bias_spacing_mm: tuple[float, ...] = setting(
         (160.0, 80.0, 40.0), "distances of the control points of the bias field, one per scale", unit="mm", low=8, high=500
@@ -169,6 +179,22 @@ class SupervisedConfig:
 
 
 @dataclass(frozen=True)
+class PolicySearchConfig:
+    """Training on images augmented by sampled policies, whose distribution moves towards those that serve scans held apart (Xu et al. 2020)."""
+
+    images: str = setting(
+        "real", "what is augmented: real (the scans, some of them held apart) or synthetic (label maps, rendered)", choices=("real", "synthetic")
+    )
+    search: tuple[str, ...] = setting(
+        SEARCHABLE, "which synthesis settings are searched; the others stay as they are", choices=SEARCHABLE, sizes=tuple(range(1, len(SEARCHABLE) + 1))
+    )
+    share: float = setting(0.25, "part of the scans, at least one, that only scores policies; with synthetic images all of them do", low=0, high=0.9)
+    every: int = setting(2, "steps of the network for each comparison of two policies; a comparison costs a step more", low=1)
+    start: float = setting(0.1, "part of the run before policies are compared: an untrained network tells nothing", low=0, high=1)
+    duration: float = setting(0.8, "part of the run during which they are; then their distribution stays", low=1e-6, high=1)
+
+
+@dataclass(frozen=True)
 class MixedConfig:
     """Real and randomised images in every batch."""
 
@@ -248,6 +274,7 @@ class RunConfig:
     network: NetworkConfig = record_setting(NetworkConfig)
     optimiser: OptimiserConfig = record_setting(OptimiserConfig)
     supervised: SupervisedConfig = record_setting(SupervisedConfig)
+    policy_search: PolicySearchConfig = record_setting(PolicySearchConfig)
     mixed: MixedConfig = record_setting(MixedConfig)
     fine_tuned: FineTunedConfig = record_setting(FineTunedConfig)
     randomised: RandomisedConfig = record_setting(RandomisedConfig)
@@ -295,10 +322,20 @@ def build_config(preset: str = "quick-2d", assignments: Iterable[str] = (), **ov
 
 
 def read_preset(name_or_path: str) -> dict[str, Any]:
-    """The settings of a preset by name, or of a JSON file (a run's config.json will do)."""
+    """The settings of a preset by name, of a JSON file (a run's config.json will do), or of a model that has learned some (`policy_search`)."""
+    if name_or_path.endswith(".l2s"):
+        return _learned_preset(Model.read(name_or_path), name_or_path)
     values, path = read_named("Presets", name_or_path, "--preset")
     from_json(RunConfig, values, str(path))
     return values
+
+
+def _learned_preset(model: Model, where: str) -> dict[str, Any]:
+    """The settings of the model's own run, with those in their place that it has learned."""
+    learned, told = model.card.get("preset"), (model.card.get("provenance") or {}).get("config") or {}
+    if not isinstance(learned, dict) or "synthesis" not in learned:
+        raise InputError(where, "has learned no settings", "a model of policy_search", "use again what another strategy has learned with learn2synth.begin")
+    return told | learned | {"synthesis": told.get("synthesis", {}) | learned["synthesis"]}
 
 
 def explain_settings() -> str:

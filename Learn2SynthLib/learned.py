@@ -6,15 +6,29 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .config import LEARNABLE, SynthesisConfig
+from .config import SynthesisConfig
 
 _TITLES = {
+    "rotation_degrees": "rotation",
+    "rotation_chance": "how often rotated",
+    "scaling": "scaling",
+    "scaling_chance": "how often scaled",
+    "warp_mm": "warp",
+    "warp_spacing_mm": "smoothness of the warp",
+    "warp_chance": "how often warped",
+    "flip": "how often flipped",
+    "crop": "how often cropped",
+    "dark_background": "how often the background is black",
+    "skull_strip": "how often the skull is removed",
     "contrast_mean": "mean intensity",
     "contrast_spread": "intensity spread",
     "texture": "smooth texture",
     "gamma": "gamma (logarithm)",
+    "gamma_chance": "how often gamma is applied",
     "bias": "bias field",
     "blur_mm": "blur",
+    "thick_slices": "how often slices are thick",
+    "slice_thickness_mm": "thickness of thick slices",
     "noise": "noise level",
 }
 _OF_TISSUES = ("contrast_mean", "contrast_spread")
@@ -54,7 +68,7 @@ def learned_ranges(learned: Mapping[str, float], prior: Mapping[str, float]) -> 
     for stem in stems:
         parameter, _, entry = stem.partition(".")
         before, after = _ends(prior, stem), _ends(learned, stem)
-        if parameter in LEARNABLE and before and after:
+        if parameter in _TITLES and before and after:
             limits = fields[parameter]
             ranges.append(LearnedRange(*_named(parameter, entry), limits.get("unit", ""), before, after, (limits["low"], limits["high"])))
     return ranges

@@ -17,8 +17,10 @@ def tell(name: str) -> str:
     run = Run(name)
     if run.exists() and not run.model_path.is_file():
         return "\n".join(_run_lines(run))
-    card = Model.read(find_model(name)).card
-    return "\n".join([*(_run_lines(run) if run.exists() else ()), *_model_lines(card)])
+    path = find_model(name)
+    card = Model.read(path).card
+    again = [f"preset    train by what was learned, without learning it again: --preset {path}"] if card.get("preset") else []
+    return "\n".join([*(_run_lines(run) if run.exists() else ()), *_model_lines(card), *again])
 
 
 def _run_lines(run: Run) -> list[str]:

@@ -32,6 +32,8 @@ Curve = Sequence[tuple[int, float, float, float]]
 LOOKS = {
     "supervised": (GREEN, "s", ":"),
     "supervised, augmented": (GREEN, "s", "-"),
+    "policy search": (VERMILION, "X", "-"),
+    "policy search, synthetic": (VERMILION, "X", ":"),
     "mixed": (ORANGE, "D", "-"),
     "fine-tuned": (PURPLE, "v", "-"),
     "cooperative": (VERMILION, "X", "-"),

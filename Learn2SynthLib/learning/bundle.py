@@ -42,6 +42,7 @@ def make_model(
         "validation": validation,
         "tissue_classes": list(task.synthesizer.classes.names),
         "learned": {name: {"learned": value, "prior": strategy.prior().get(name)} for name, value in strategy.learned().items()},
+        "preset": strategy.preset(),
         "provenance": {"learn2synth": __version__, "step": step, "config": _told(config), "data": _data(cohort), "pretrained": pretrained},
         "licence": "that of the training data",
         "citation": CITATION,

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..config import RunConfig
+from ..errors import InputError
 from ..randomness import stream
 from ..segmentation.fast_and_slow import CooperativeNetwork
 from ..segmentation.losses import segmentation_loss
@@ -42,6 +44,11 @@ class Cooperative(Strategy):
         self.network, self.settings = task.network, task.config.cooperative
         self.image_decoder = make_image_decoder(task.config).to(task.device)
         task.optimiser.add_param_group({"params": list(self.image_decoder.parameters())})
+
+    @classmethod
+    def check(cls, config: RunConfig, scans: int, label_maps: bool) -> None:
+        if config.cooperative.share and not label_maps:
+            raise InputError("cooperative.share", f"{config.cooperative.share:g} without label maps", "0", "add --labels PATH, or train on real scans alone")
 
     def step(self, index: int) -> dict[str, float]:
         """One step of both networks; `loss` is that of the corrected segmentation, `hard_loss` the same of the corrupted images."""

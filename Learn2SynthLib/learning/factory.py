@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from ..config import RunConfig
+from ..config import LEARNABLE, RunConfig
 from ..segmentation.fast_and_slow import ImageDecoder
 from ..segmentation.networks import build_network
 from ..synthesis.ranges import Ranges
@@ -27,7 +27,8 @@ def make_synthesizer(config: RunConfig, preparation: Preparation) -> Synthesizer
     """The synthesizer of a configuration, with whatever its strategy learns, before learning."""
     settings, learns = config.learn2synth, config.strategy == "learn2synth"
     parametric = learns and settings.enhancement in ("parametric", "both")
-    ranges = Ranges(config.synthesis, preparation.classes, settings.learn if parametric else (), settings.fixed)
+    searched = [name for name in LEARNABLE if name in config.policy_search.search] if config.strategy == "policy_search" else ()
+    ranges = Ranges(config.synthesis, preparation.classes, settings.learn if parametric else searched, settings.fixed if parametric else ())
     enhancement = Enhancement(config.ndim, settings.network_features) if learns and settings.enhancement in ("network", "both") else None
     row = {label.value: index for index, label in enumerate(preparation.target.labels)}
     mirrored = preparation.target.mirrored()

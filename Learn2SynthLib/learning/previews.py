@@ -44,9 +44,10 @@ def write_preview(strategy: Strategy, example: Example | None, folder: Path, ste
 
 @torch.no_grad()
 def _synthetic(task: Task) -> dict[str, Image | LabelMap]:
-    """Slices side by side along the third axis, or one volume."""
-    before, target = task.synthesizer.render(*preview_draws(task, learned=False))
-    after, _ = task.synthesizer.render(*preview_draws(task, learned=True))
+    """Slices side by side along the third axis, or one volume; the same pose before and after, so that one label map serves both."""
+    maps, drawn = preview_draws(task, learned=False)
+    before, target = task.synthesizer.render(maps, drawn)
+    after, _ = task.synthesizer.render(maps, [d.in_pose_of(prior) for d, prior in zip(preview_draws(task, learned=True)[1], drawn)])
     spacing = task.config.grid.spacing_mm
     affine = torch.diag(torch.tensor([*spacing, 1.0], dtype=torch.float64)).numpy()
     grid = Grid(tuple(_volume(target).shape), affine)  # type: ignore[arg-type]

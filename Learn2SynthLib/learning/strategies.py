@@ -6,6 +6,7 @@ from .cooperative import Cooperative
 from .fine_tuned import FineTuned
 from .learn2synth import Learn2Synth
 from .mixed import Mixed
+from .policy_search import PolicySearch
 from .randomised import Randomised
 from .strategy import Strategy
 from .supervised import Supervised
@@ -17,4 +18,5 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "fine_tuned": FineTuned,
     "supervised": Supervised,
     "cooperative": Cooperative,
+    "policy_search": PolicySearch,
 }

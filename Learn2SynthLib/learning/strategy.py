@@ -51,9 +51,9 @@ class Task:
             return self.synthesizer.render(*self.synthetic(step, [False] * count))
 
     @torch.no_grad()
-    def real_batch(self, step: int, count: int, acquire: bool) -> tuple[Tensor, Tensor]:
-        """Real images and their targets, deformed; `acquire` also repeats the scanner's corruptions on them."""
-        places, draws = self._of_real(step, count)
+    def real_batch(self, step: int, count: int, acquire: bool, learned: bool = False) -> tuple[Tensor, Tensor]:
+        """Real images and their targets, deformed; `acquire` also repeats the scanner's corruptions on them, both as in the prior or as `learned`."""
+        places, draws = self._of_real(step, count, learned)
         return self.synthesizer.augment(*self.cutting.real(self.real, places, self.device), draws, acquire)
 
     @torch.no_grad()
@@ -82,6 +82,13 @@ class Strategy(ABC):
     def __init__(self, task: Task) -> None:
         self.task = task
 
+    @classmethod
+    def check(cls, config: RunConfig, scans: int, label_maps: bool) -> None:
+        """Raises InputError when the strategy's settings ask for what is not there.
+
+        scans: how many annotated ones may be learned from. label_maps: whether there is any to render.
+        """
+
     @abstractmethod
     def step(self, index: int) -> dict[str, float]:
         """Trains one step. Returns the losses by name."""
@@ -92,6 +99,10 @@ class Strategy(ABC):
 
     def prior(self) -> dict[str, float]:
         """What each entry of `learned` was before learning."""
+        return {}
+
+    def preset(self) -> dict[str, Any]:
+        """Settings that train by what was learned without learning it again, to travel with the model; empty where a synthesis is no settings."""
         return {}
 
     def synthesis_state(self) -> dict[str, Tensor]:

@@ -209,8 +209,7 @@ def check_needs(config: RunConfig, cohort: Cohort, begun: bool = False) -> None:
         if not _given(role, config, cohort):
             noun, option = words[role]
             raise InputError(f"strategy '{config.strategy}'", f"no {noun} given", remedy=f"add {option}, or choose another strategy")
-    if config.strategy == "cooperative" and config.cooperative.share and not _given("label_map", config, cohort):
-        raise InputError("cooperative.share", f"{config.cooperative.share:g} without label maps", "0", "add --labels PATH, or train on real scans alone")
+    STRATEGIES[config.strategy].check(config, len(split_real(config, cohort)[0]), _given("label_map", config, cohort))
     read_contrast(config.synthesis.contrast)
     if config.learn2synth.begin not in (MEASURED, PRIOR):
         Model.read(config.learn2synth.begin)

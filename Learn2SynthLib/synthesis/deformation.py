@@ -22,22 +22,21 @@ COARSENESS = 2  # the flow is integrated on every second voxel: control points a
 
 @dataclass(frozen=True)
 class Window:
-    """The voxels to fill: shape and spacing in mm of its n axes, and the distance of the warp's control points in mm."""
+    """The voxels to fill: shape and spacing in mm of its n axes."""
 
     shape: tuple[int, ...]
     spacing_mm: tuple[float, ...]
-    warp_spacing_mm: float = 20.0
 
 
 def source_positions(values: Mapping[str, Tensor], seeds: Sequence[int], window: Window) -> Tensor:
     """Positions (B, *shape, n) in mm from the centre of the source, one for each voxel of the window.
 
-    values: `rotation_degrees` (B, 1 or 3), `scaling` (B, n), `shear` (B, 1 or 3), `translation_mm` (B, n), `warp_mm` (B, 1) and
-    `flip` (B, 1; 1 mirrors left and right). Differentiable in all but `flip`.
+    values: `rotation_degrees` (B, 1 or 3), `scaling` (B, n), `shear` (B, 1 or 3), `translation_mm` (B, n), `warp_mm` (B, 1),
+    `warp_spacing_mm` (B, 1) and `flip` (B, 1; 1 mirrors left and right). Differentiable in all but the last two.
     """
     scaling = values["scaling"]
     start = _voxel_positions(window, scaling)
-    moved = start + displacement(values["warp_mm"], seeds, window)
+    moved = start + displacement(values["warp_mm"], values["warp_spacing_mm"], seeds, window)
     matrix = affine_matrices(values["rotation_degrees"], scaling, values["shear"], values["flip"])
     flat = moved.reshape(len(scaling), -1, len(window.shape)) @ matrix.mT + values["translation_mm"][:, None, :]
     return flat.reshape(moved.shape)
@@ -67,15 +66,24 @@ def affine_matrices(rotation_degrees: Tensor, scaling: Tensor, shear: Tensor, fl
     return torch.diag_embed(mirror) @ matrix
 
 
-def displacement(strength_mm: Tensor, seeds: Sequence[int], window: Window) -> Tensor:
-    """Displacements (B, *shape, n) in mm of a diffeomorphic warp whose velocity has standard deviation `strength_mm` (B, 1)."""
+def displacement(strength_mm: Tensor, control_mm: Tensor, seeds: Sequence[int], window: Window) -> Tensor:
+    """Displacements (B, *shape, n) in mm of a diffeomorphic warp.
+
+    Its velocity has standard deviation `strength_mm` (B, 1) at control points `control_mm` (B, 1) apart. Differentiable in the strength.
+    """
     n = len(window.shape)
     coarse = tuple(max(2, -(-size // COARSENESS)) for size in window.shape)
     spacing = tuple(size * step / few for size, step, few in zip(window.shape, window.spacing_mm, coarse))
-    bases = [spline_basis(size, max(1.0, window.warp_spacing_mm / step)).to(strength_mm) for size, step in zip(coarse, spacing)]
-    points = normal(seeds, "warp", [n, *[basis.shape[1] for basis in bases]], strength_mm)
-    velocity = along_axes(points, bases) * strength_mm.reshape(-1, *[1] * (n + 1))
+    controls = control_mm.flatten().tolist()
+    bases = {mm: [spline_basis(size, max(1.0, mm / step)).to(strength_mm) for size, step in zip(coarse, spacing)] for mm in set(controls)}
+    velocity = torch.cat([_unit_velocity(seed, bases[mm]) for seed, mm in zip(seeds, controls)]) * strength_mm.reshape(-1, *[1] * (n + 1))
     return _to_window(_integrate(velocity, Window(coarse, spacing)), window.shape)
+
+
+def _unit_velocity(seed: int, bases: Sequence[Tensor]) -> Tensor:
+    """A velocity (1, n, *shape) of standard normal control points."""
+    points = normal([seed], "warp", [len(bases), *[basis.shape[1] for basis in bases]], bases[0])
+    return along_axes(points, bases)
 
 
 def _integrate(velocity: Tensor, window: Window) -> Tensor:

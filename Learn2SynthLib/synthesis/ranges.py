@@ -61,6 +61,13 @@ class Ranges(nn.Module):
             there = self._within_bounds(name, ends).to(here)
             here.copy_(torch.where(there.isnan(), here, there))
 
+    @torch.no_grad()
+    def adopt(self, config: SynthesisConfig) -> None:
+        """Puts the ends that are learned, and the chances, where `config` has them."""
+        for name in self.ends:
+            self.begin(name, torch.tensor(getattr(config, name))[:, None].repeat(1, len(self.entries[name])))
+        self.chances.copy_(torch.tensor([getattr(config, name) for name in MEASURABLE]))
+
     def taught(self, config: SynthesisConfig) -> SynthesisConfig:
         """What learned draws are drawn by: `config` with the chances that they have."""
         return dataclasses.replace(config, **dict(zip(MEASURABLE, self.chances.tolist())))

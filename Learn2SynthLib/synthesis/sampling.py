@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from ..config import CONTRAST, LEARNABLE, SynthesisConfig
 from ..errors import InputError, nearest
 
+POSE = ("flip", "rotation_degrees", "scaling", "shear", "translation_mm", "warp_mm", "warp_spacing_mm", "crop")  # what moves or cuts the target too
 STRIPPINGS = ("none", "keep fluid", "brain only")
 
 
@@ -20,7 +21,8 @@ class SynthesisDraw:
     learned: the learnable parameters come from the learned ranges, otherwise from the prior. any_contrast: those of contrast come from the prior
     nevertheless. positions: for each learnable
     parameter its place in its range, 0 (low end) to 1 (high end), one per class, scale or image. seed: the fields of noise,
-    texture, bias and warp are functions of it. The rest is in the units of SynthesisConfig.
+    texture, bias and warp are functions of it. The rest is in the units of SynthesisConfig; what does not apply to this image is 0
+    (scaling: 1), but for gamma, which has its place in its range nevertheless.
     """
 
     seed: int
@@ -32,7 +34,9 @@ class SynthesisDraw:
     shear: tuple[float, ...]
     translation_mm: tuple[float, ...]
     warp_mm: float
+    warp_spacing_mm: float
     positions: Mapping[str, tuple[float, ...]]
+    gamma_applied: bool
     dark_background: bool
     stripping: str
     thickness_mm: tuple[float, ...]
@@ -45,6 +49,10 @@ class SynthesisDraw:
     def takes_learned(self, parameter: str) -> bool:
         """Whether a learnable parameter comes from its learned range."""
         return self.learned and not (self.any_contrast and parameter in CONTRAST)
+
+    def in_pose_of(self, other: SynthesisDraw) -> SynthesisDraw:
+        """This draw where that of another deforms, flips and cuts."""
+        return replace(self, seed=other.seed, **{name: getattr(other, name) for name in POSE})
 
     @classmethod
     def from_json(cls, record: Any, where: object) -> SynthesisDraw:
@@ -79,7 +87,7 @@ class DrawSizes:
 def draw(config: SynthesisConfig, sizes: DrawSizes, rng: random.Random, learned: bool = False, any_contrast: bool = False) -> SynthesisDraw:
     """One draw; the same generator state gives the same draw whether or not it is learned."""
     n, pairs = sizes.ndim, sizes.ndim * (sizes.ndim - 1) // 2
-    return SynthesisDraw(
+    everything = SynthesisDraw(
         seed=rng.getrandbits(53),
         learned=learned,
         any_contrast=any_contrast,
@@ -89,12 +97,28 @@ def draw(config: SynthesisConfig, sizes: DrawSizes, rng: random.Random, learned:
         shear=_uniform(rng, config.shear, pairs),
         translation_mm=_uniform(rng, config.translation_mm, n),
         warp_mm=rng.uniform(*config.warp_mm),
+        warp_spacing_mm=config.warp_spacing_mm,
         positions={name: _uniform(rng, (0, 1), sizes.of(name)) for name in LEARNABLE},
+        gamma_applied=True,
         dark_background=rng.random() < config.dark_background,
         stripping=_stripping(rng, config),
         thickness_mm=_thickness(rng, config, n),
         rician=rng.random() < config.rician,
         crop=_crop(rng, config, n),
+    )
+    return _what_applies(everything, config, rng)
+
+
+def _what_applies(drawn: SynthesisDraw, config: SynthesisConfig, rng: random.Random) -> SynthesisDraw:
+    """The draw without what, by its probability, is left out of this image. All has been drawn before: how likely one thing is changes no other."""
+    chances = (config.rotation_chance, config.scaling_chance, config.warp_chance, config.gamma_chance)
+    rotated, scaled, warped, exponent = (rng.random() < chance for chance in chances)
+    return replace(
+        drawn,
+        rotation_degrees=tuple(angle if rotated else 0.0 for angle in drawn.rotation_degrees),
+        scaling=tuple(factor if scaled else 1.0 for factor in drawn.scaling),
+        warp_mm=drawn.warp_mm if warped else 0.0,
+        gamma_applied=exponent,
     )
 
 

@@ -40,14 +40,15 @@ class Synthesizer(nn.Module):
     """Draws and renders synthetic images on one grid.
 
     ranges: prior and learned parameters. enhancement: a network that adds a residual to images of learned draws, or None.
-    mirror: target value after a left/right flip, by target value.
+    mirror: target value after a left/right flip, by target value. adopted: what learned draws are drawn by, but for what `ranges` has learned.
     """
 
     def __init__(self, config: SynthesisConfig, grid: GridConfig, ranges: Ranges, mirror: Sequence[int], enhancement: nn.Module | None = None) -> None:
         super().__init__()
         self.config, self.classes, self.ranges, self.enhancement = config, ranges.classes, ranges, enhancement
         self.spacing_mm = tuple(grid.spacing_mm[: len(grid.shape)])
-        self.window = Window(tuple(grid.shape), self.spacing_mm, config.warp_spacing_mm)
+        self.window = Window(tuple(grid.shape), self.spacing_mm)
+        self.adopted = config
         self.sizes = DrawSizes(len(grid.shape), len(self.classes.names), len(config.bias_spacing_mm))
         self.mirror: Tensor
         self.register_buffer("mirror", torch.tensor(list(mirror)), persistent=False)
@@ -58,7 +59,12 @@ class Synthesizer(nn.Module):
         return tuple(size + 2 * round(size / 8) for size in self.window.shape)
 
     def draw(self, rng: random.Random, learned: bool = False, any_contrast: bool = False) -> SynthesisDraw:
-        return draw(self.ranges.taught(self.config) if learned else self.config, self.sizes, rng, learned, any_contrast)
+        return draw(self.ranges.taught(self.adopted) if learned else self.config, self.sizes, rng, learned, any_contrast)
+
+    def adopt(self, config: SynthesisConfig) -> None:
+        """Makes `config` what learned draws are drawn by; of the learnable parameters those whose ranges are learned."""
+        self.adopted = config
+        self.ranges.adopt(config)
 
     def render(self, maps: Maps, draws: Sequence[SynthesisDraw]) -> tuple[Tensor, Tensor]:
         """Images (B, 1, *shape) in [0, 1] and targets (B, *shape) of int64; the same draws give the same images."""
@@ -86,10 +92,12 @@ class Synthesizer(nn.Module):
         """The continuous parameters of a batch: (B, n) each, in the units of SynthesisConfig, plus `flip`."""
         values = {name: self._tensor([getattr(d, name) for d in draws]) for name in ("rotation_degrees", "scaling", "shear", "translation_mm", "thickness_mm")}
         values["warp_mm"] = self._tensor([[d.warp_mm] for d in draws])
+        values["warp_spacing_mm"] = self._tensor([[d.warp_spacing_mm] for d in draws])
         values["flip"] = self._tensor([[float(d.flip)] for d in draws])
         for name in LEARNABLE:
             learned = self._tensor([d.takes_learned(name) for d in draws]).bool()
             values[name] = self.ranges.value(name, self._tensor([d.positions[name] for d in draws]), learned)
+        values["gamma"] = values["gamma"] * self._tensor([[float(d.gamma_applied)] for d in draws])
         return values
 
     def _tensor(self, rows: Sequence[object]) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from Learn2SynthLib import learned
-from Learn2SynthLib.config import LEARNABLE
+from Learn2SynthLib.config import LEARNABLE, SEARCHABLE
 from Learn2SynthLib.learned import interval, learned_ranges
 
 
@@ -24,8 +24,8 @@ def test_what_is_no_synthesis_parameter_is_left_out() -> None:
     assert learned_ranges({"residual": 1.0, "noise.low": 0.0}, {"residual": 0.0}) == []
 
 
-def test_every_learnable_parameter_has_a_title() -> None:
-    assert set(learned._TITLES) == set(LEARNABLE)
+def test_every_parameter_that_is_learned_or_searched_has_a_title() -> None:
+    assert set(learned._TITLES) == {*LEARNABLE, *SEARCHABLE}
 
 
 @pytest.mark.parametrize(("ends", "text"), [((0.1, 0.25), "0.10 to 0.25 mm"), ((2.0, 2.0), "2.00 mm")])

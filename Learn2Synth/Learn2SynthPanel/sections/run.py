@@ -99,7 +99,7 @@ class RunSection(Section):
     def onChoice(self, combo: Any, setting: str) -> None:
         chosen = combo.currentData
         if chosen == _OWN:
-            kinds = _("Settings (*.json)")
+            kinds = _("Settings (*.json *.l2s)")
             chosen = qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), _("Preset"), "", kinds) or self.context.settings.preset
         with self.context.attempt(self.ui.trainMessageLabel):
             if setting == "preset":

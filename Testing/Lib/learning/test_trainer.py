@@ -51,6 +51,7 @@ def assert_equal(one: object, two: object, where: str = "") -> None:
 VARIANTS = [(strategy, []) for strategy in STRATEGIES] + [
     ("learn2synth", ["learn2synth.enhancement=network"]),
     ("learn2synth", ["learn2synth.enhancement=both", "learn2synth.hypergradient=exact"]),
+    ("policy_search", ["policy_search.images=synthetic", "policy_search.every=1", "policy_search.start=0"]),
 ]
 
 
@@ -79,6 +80,7 @@ def test_every_strategy_runs_and_leaves_a_model_that_segments(
         ("randomised", []),
         ("learn2synth", ["learn2synth.enhancement=both", "learn2synth.every=2"]),
         ("cooperative", ["cooperative.start=0.2", "cooperative.share=0.5"]),
+        ("policy_search", ["policy_search.images=synthetic", "policy_search.start=0"]),
     ],
 )
 def test_a_resumed_run_is_the_uninterrupted_run_bit_for_bit(strategy: str, settings: list[str], tiny: Tiny, cohort: Cohort, tmp_path: Path) -> None:
@@ -185,7 +187,7 @@ def test_a_run_in_use_is_refused(tiny: Tiny, cohort: Cohort, tmp_path: Path) -> 
         train_run(tiny(), cohort, Run(run.folder), print)
 
 
-@pytest.mark.parametrize("strategy", ["supervised", "mixed", "fine_tuned", "learn2synth", "cooperative"])
+@pytest.mark.parametrize("strategy", ["supervised", "mixed", "fine_tuned", "learn2synth", "cooperative", "policy_search"])
 def test_a_strategy_that_needs_real_scans_says_so(strategy: str, tiny: Tiny, cohort: Cohort) -> None:
     with pytest.raises(InputError, match="no annotated real scans given; add --real"):
         check_needs(tiny(2, strategy=strategy), Cohort(cohort.of("label_map")))

@@ -14,6 +14,7 @@ def still(ndim: int, **changes: list[float]) -> dict[str, torch.Tensor]:
         "shear": [0.0] * pairs,
         "translation_mm": [0.0] * ndim,
         "warp_mm": [0.0],
+        "warp_spacing_mm": [20.0],
         "flip": [0.0],
     }
     return {name: torch.tensor([value]) for name, value in (values | changes).items()}
@@ -52,17 +53,26 @@ def test_a_flip_mirrors_left_and_right_only(ndim: int) -> None:
 @pytest.mark.parametrize("ndim", [2, 3])
 def test_the_warp_is_a_diffeomorphism_of_the_size_asked_for(ndim: int) -> None:
     window = Window((48,) * ndim, (2.0,) * ndim)
-    moved = displacement(torch.full((8, 1), 4.0), range(8), window)
+    moved = displacement(torch.full((8, 1), 4.0), torch.full((8, 1), 20.0), range(8), window)
     assert 1.0 < float(moved.std()) < 4.0  # a spline of control points varies less than the points themselves
     mapping = moved + 2.0 * torch.stack(torch.meshgrid(*[torch.arange(48.0)] * ndim, indexing="ij"), -1)
     steps = [mapping.diff(dim=axis + 1)[(slice(None), *[slice(0, 47)] * ndim)] for axis in range(ndim)]
     assert torch.linalg.det(torch.stack(steps, -1)).min() > 0
 
 
+def test_each_image_has_its_own_smoothness() -> None:
+    window = WINDOW[2]
+    strengths, controls = torch.full((2, 1), 3.0), torch.tensor([[10.0], [30.0]])
+    together = displacement(strengths, controls, [5, 5], window)
+    alone = [displacement(strengths[k : k + 1], controls[k : k + 1], [5], window) for k in range(2)]
+    assert torch.allclose(together, torch.cat(alone), atol=1e-6)
+    bends = [float(one.diff(n=2, dim=1).abs().mean()) for one in alone]
+    assert bends[0] > 2 * bends[1]
+
+
 def test_the_inverse_of_a_warp_is_the_warp_of_the_opposite_velocity() -> None:
     window = Window((64, 64), (1.0, 1.0))
-    there = displacement(torch.full((1, 1), 3.0), [5], window)
-    back = displacement(torch.full((1, 1), -3.0), [5], window)
+    there, back = (displacement(torch.full((1, 1), strength), torch.full((1, 1), 20.0), [5], window) for strength in (3.0, -3.0))
     start = torch.stack(torch.meshgrid(*[torch.arange(64.0) - 31.5] * 2, indexing="ij"), -1)
     returned = there + take(back.movedim(-1, 1), start + there, window.spacing_mm).movedim(1, -1)
     assert returned[:, 12:-12, 12:-12].abs().max() < 0.3

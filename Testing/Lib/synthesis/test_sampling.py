@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -40,6 +41,25 @@ def test_draws_stay_in_the_ranges_of_the_prior_and_use_them_up() -> None:
         (sum(any(d.crop) for d in draws), config.crop),
     ):
         assert share / len(draws) == pytest.approx(wanted, abs=0.08)
+
+
+def test_what_seldom_applies_is_left_out_as_often_and_changes_nothing_else() -> None:
+    chances = {"rotation_chance": 0.2, "scaling_chance": 0.7, "warp_chance": 0.0, "gamma_chance": 0.5}
+    rare = [draw(replace(SynthesisConfig(), **chances), SIZES, stream(0, "test", k)) for k in range(300)]
+    assert sum(any(d.rotation_degrees) for d in rare) / 300 == pytest.approx(0.2, abs=0.08)
+    assert sum(d.scaling != (1, 1, 1) for d in rare) / 300 == pytest.approx(0.7, abs=0.08)
+    assert sum(d.gamma_applied for d in rare) / 300 == pytest.approx(0.5, abs=0.08)
+    assert not any(d.warp_mm for d in rare)
+    changed = ("rotation_degrees", "scaling", "warp_mm", "gamma_applied")
+    for k, d in enumerate(rare):
+        assert replace(drawn(k), **{name: getattr(d, name) for name in changed}) == d
+
+
+def test_a_draw_in_the_pose_of_another_keeps_its_own_appearance() -> None:
+    one, other = drawn(1), drawn(2)
+    posed = one.in_pose_of(other)
+    assert posed.rotation_degrees == other.rotation_degrees and posed.crop == other.crop and posed.seed == other.seed
+    assert posed.positions == one.positions and posed.stripping == one.stripping
 
 
 @pytest.mark.parametrize("record", [[], {"seed": 1}, {"sed": 1}])
