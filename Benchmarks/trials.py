@@ -51,8 +51,8 @@ class Method:
 
     scans: whether it is given any; one that is not has 0 of them, whatever the number asked for. fewest: how many it cannot do without. maps: how many of
     the six people's label maps, first the people whose scans are given. more_maps: how many of SynthSeg's are added. given: the row that its scans are of:
-    the six people's own scans as they are or shifted, or scans of other people, whose label maps are then added. after: a method whose run must be
-    there, its model's path is `{model}` in the settings.
+    the six people's own scans as they are or shifted, or scans of other people, whose label maps are then added. unlabelled: the people whose scans are not
+    given give theirs without labels, in place of their label maps. after: a method whose run must be there, its model's path is `{model}` in the settings.
     """
 
     strategy: str
@@ -62,6 +62,7 @@ class Method:
     maps: int = 6
     more_maps: int = 0
     given: str = IN_DOMAIN
+    unlabelled: bool = False
     after: str | None = None
 
 
@@ -80,6 +81,7 @@ MAIN = {
     "fine-tuned": Method("fine_tuned"),
     "cooperative": Method("cooperative"),
     "cooperative, half synthetic": Method("cooperative", ("cooperative.share=0.5",)),
+    "learned transforms": Method("learned_transforms", unlabelled=True),
     "randomised": Method("randomised", scans=False),
     "randomised, T1 prior": Method("randomised", ("synthesis.contrast=t1",), scans=False),
     OURS: Method("learn2synth"),
@@ -107,6 +109,7 @@ ABLATIONS = {
     **{f"randomised, {maps} label maps": Method("randomised", scans=False, maps=maps) for maps in (1, 2, 3)},
     "learn2synth, 26 label maps": Method("learn2synth", more_maps=20),
     "randomised, 26 label maps": Method("randomised", scans=False, more_maps=20),
+    "learned transforms, coupled": Method("learned_transforms", ("learned_transforms.coupled=true",), unlabelled=True),
 }
 # Scans that differ from the six people's in more than can be measured in them: noisy ones, and those of another site and contrast.
 ELSEWHERE = {
@@ -144,8 +147,9 @@ class Trial:
         turned = [people[(self.seed + k) % len(people)] for k in range(method.maps)]
         others = elders(method.given) if method.given in ELDERS.values() else []
         taught_by = [given(person, method.given, runs / "given") for person in (others or turned)[: self.scans]]
-        mapped = [replace(person, role="label_map", image=None) for person in (*turned, *others) if person.name not in {who.name for who in taught_by}]
-        return Cohort((*taught_by, *mapped, *synthseg()[: method.more_maps], *(replace(person, role="validation") for person in malf("val"))))
+        rest = [person for person in (*turned, *others) if person.name not in {who.name for who in taught_by}]
+        shown = [replace(person, role="unlabelled", labels=None) if method.unlabelled else replace(person, role="label_map", image=None) for person in rest]
+        return Cohort((*taught_by, *shown, *synthseg()[: method.more_maps], *(replace(person, role="validation") for person in malf("val"))))
 
 
 def main() -> None:

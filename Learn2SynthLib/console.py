@@ -46,7 +46,7 @@ class Console:
 
     def _step(self, event: Event) -> None:
         if self.bar is not None:
-            losses = {name: f"{event[name]:.3f}" for name in ("loss", "synthetic_loss", "real_loss") if name in event}
+            losses = {name: f"{event[name]:.3f}" for name in event if name.endswith("loss")}
             self.bar.set_postfix(losses, refresh=False)
             self.bar.update(event["step"] - self.bar.n)
 

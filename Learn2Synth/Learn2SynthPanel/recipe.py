@@ -130,6 +130,8 @@ def lacking(settings: Settings) -> str:
         return _("Add at least one annotated scan to learn from (2. Annotated scans).")
     if "label_map" in needs and not settings.label_maps and not scans:  # the labels of scans to learn from count as label maps
         return _("Add at least one label map (1. Label maps).")
+    if "unlabelled" in needs:
+        return _("This strategy needs scans without labels: start it with 'learn2synth train --unlabelled', and follow it here with Open.")
     return ""
 
 

@@ -21,7 +21,7 @@ from ..synthesis.synthesizer import Maps
 from ..volume.cohort import Subject
 from ..volume.files import read_image, read_label_map
 from ..volume.geometry import model_grid, resample_image, resample_labels
-from ..volume.image import Grid, LabelMap
+from ..volume.image import Grid, Image, LabelMap
 from ..volume.intensity import normalise
 from ..volume.population import label_counts
 from ..volume.relabel import relabel
@@ -89,7 +89,15 @@ class Preparation:
         if subject.image is None:
             return None, 0.0
         image = read_image(subject.image)
-        return normalise(resample_image(image, grid).data[None, None])[0, 0], max(image.grid.spacing_mm)
+        return _seen(image, grid), max(image.grid.spacing_mm)
+
+    def unlabelled(self, subject: Subject) -> Image:
+        """The image of a subject without labels, on the model's grid, its intensities as those of every example. Raises InputError."""
+        assert subject.image is not None, "a subject without labels has an image"
+        image = read_image(subject.image)
+        x, y, z = self.spacing_mm
+        grid = model_grid(image.grid, (x, y, z))
+        return Image(_seen(image, grid), grid)
 
 
 def load_examples(subjects: Sequence[Subject], preparation: Preparation, progress: Callable[[], None] = lambda: None) -> list[Example]:
@@ -181,6 +189,13 @@ class Cutting:
         """Images (B, *source_shape) and targets at the given places."""
         return self._cut("image", examples, places, device), self._cut("target", examples, places, device)
 
+    def positions(self, place: Place, grid: Grid) -> Tensor:
+        """(1, X, Y, Z, 3): every voxel of a window, in mm from the centre of the volume that it is cut from; a slice is one voxel thick."""
+        axes = []
+        for at, size, whole, step in zip((*place.centre, place.level), (*self.source_shape, 1), grid.shape, grid.spacing_mm):
+            axes.append((torch.arange(size) + (at - size // 2) - (whole - 1) / 2) * step)
+        return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)[None]
+
     def _cut(self, part: str, examples: Sequence[Example], places: Sequence[Place], device: torch.device) -> Tensor:
         windows = []
         for place in places:
@@ -203,6 +218,11 @@ def cut(volume: Tensor, centre: Sequence[int], size: Sequence[int]) -> Tensor:
     padding = [(max(0, -a), max(0, a + s - max(n, 0)) if a + s > n else 0) for a, s, n in zip(starts, size, volume.shape)]
     flat = [p for pair in reversed(padding) for p in pair]
     return F.pad(volume[inside], flat)
+
+
+def _seen(image: Image, grid: Grid) -> Tensor:
+    """Intensities on `grid` as networks see them."""
+    return normalise(resample_image(image, grid).data[None, None])[0, 0]
 
 
 def _on_model_grid(subject: Subject, spacing_mm: Sequence[float]) -> LabelMap:

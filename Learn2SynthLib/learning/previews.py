@@ -26,8 +26,9 @@ def write_preview(strategy: Strategy, example: Example | None, folder: Path, ste
     """
     task = strategy.task
     volumes: dict[str, Image | LabelMap] = {}
-    if task.label_maps:
-        volumes |= _synthetic(task)
+    shown = strategy.shown(_count(task)) or (_rendered(task) if task.label_maps else None)
+    if shown:
+        volumes |= _synthetic(task, *shown)
     if example is not None and example.image is not None:
         values = torch.tensor(task.target.values)
         volumes["real"] = Image(example.image, example.grid)
@@ -43,11 +44,16 @@ def write_preview(strategy: Strategy, example: Example | None, folder: Path, ste
 
 
 @torch.no_grad()
-def _synthetic(task: Task) -> dict[str, Image | LabelMap]:
-    """Slices side by side along the third axis, or one volume; the same pose before and after, so that one label map serves both."""
+def _rendered(task: Task) -> tuple[Tensor, Tensor, Tensor]:
+    """Images by the prior and by the learned synthesis, in the same pose, so that one label map serves both; and their targets."""
     maps, drawn = preview_draws(task, learned=False)
     before, target = task.synthesizer.render(maps, drawn)
     after, _ = task.synthesizer.render(maps, [d.in_pose_of(prior) for d, prior in zip(preview_draws(task, learned=True)[1], drawn)])
+    return before, after, target
+
+
+def _synthetic(task: Task, before: Tensor, after: Tensor, target: Tensor) -> dict[str, Image | LabelMap]:
+    """Slices side by side along the third axis, or one volume."""
     spacing = task.config.grid.spacing_mm
     affine = torch.diag(torch.tensor([*spacing, 1.0], dtype=torch.float64)).numpy()
     grid = Grid(tuple(_volume(target).shape), affine)  # type: ignore[arg-type]
@@ -61,10 +67,14 @@ def _synthetic(task: Task) -> dict[str, Image | LabelMap]:
 
 def preview_draws(task: Task, learned: bool) -> tuple[Maps, list[SynthesisDraw]]:
     """The windows and draws of every preview of this run; learned or not, they share what both choose at random."""
-    count = _SLICES if task.config.ndim == 2 else 1
-    rngs = [stream(task.config.seed, "preview", k) for k in range(count)]
+    rngs = [stream(task.config.seed, "preview", k) for k in range(_count(task))]
     maps = task.cutting.maps(task.label_maps, [task.cutting.place(task.label_maps, rng) for rng in rngs], task.device)
     return maps, [task.synthesizer.draw(rng, learned) for rng in rngs]
+
+
+def _count(task: Task) -> int:
+    """Slices, or volumes, of a preview."""
+    return _SLICES if task.config.ndim == 2 else 1
 
 
 def _volume(batch: Tensor) -> Tensor:

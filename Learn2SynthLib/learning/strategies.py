@@ -5,6 +5,7 @@ from __future__ import annotations
 from .cooperative import Cooperative
 from .fine_tuned import FineTuned
 from .learn2synth import Learn2Synth
+from .learned_transforms import LearnedTransforms
 from .mixed import Mixed
 from .policy_search import PolicySearch
 from .randomised import Randomised
@@ -19,4 +20,5 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "supervised": Supervised,
     "cooperative": Cooperative,
     "policy_search": PolicySearch,
+    "learned_transforms": LearnedTransforms,
 }

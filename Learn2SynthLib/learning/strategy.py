@@ -16,6 +16,7 @@ from ..randomness import stream
 from ..segmentation.losses import segmentation_loss
 from ..synthesis.sampling import SynthesisDraw
 from ..synthesis.synthesizer import Maps, Synthesizer
+from ..volume.image import Image
 from .data import Cutting, Example, Place
 
 
@@ -23,7 +24,7 @@ from .data import Cutting, Example, Place
 class Task:
     """What every strategy works with: the configuration, the target table, the network with its optimiser, the synthesizer, the examples.
 
-    label_maps: the synthesis pool. real: the annotated scans that a strategy may learn from.
+    label_maps: the synthesis pool. real: the annotated scans that a strategy may learn from. unlabelled: images of people without labels.
     """
 
     config: RunConfig
@@ -34,6 +35,7 @@ class Task:
     label_maps: Sequence[Example]
     real: Sequence[Example]
     device: torch.device
+    unlabelled: Sequence[Image] = ()
 
     @property
     def cutting(self) -> Cutting:
@@ -77,7 +79,12 @@ class Task:
 
 
 class Strategy(ABC):
-    """One way of training; `config.STRATEGIES` says what it is and which data it needs."""
+    """One way of training; `config.STRATEGIES` says what it is and which data it needs.
+
+    preparing: steps before the first one that trains the network; nothing is measured in them.
+    """
+
+    preparing = 0
 
     def __init__(self, task: Task) -> None:
         self.task = task
@@ -92,6 +99,10 @@ class Strategy(ABC):
     @abstractmethod
     def step(self, index: int) -> dict[str, float]:
         """Trains one step. Returns the losses by name."""
+
+    def shown(self, count: int) -> tuple[Tensor, Tensor, Tensor] | None:
+        """Images (count, 1, *shape) of its own to preview, before and after the learned part, and their targets; None: the synthesizer's are shown."""
+        return None
 
     def learned(self) -> dict[str, float]:
         """The learned synthesis parameters by readable name."""

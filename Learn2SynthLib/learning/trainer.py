@@ -77,7 +77,10 @@ class Trainer:
         real_subjects, scan_subjects, independent = split_real(config, cohort)
         real, scans, maps = (load_examples(s, preparation) for s in (real_subjects, scan_subjects, cohort.of("label_map")))
         pool = synthesis_pool(config, maps, real)
-        return STRATEGIES[config.strategy](self._task(preparation, pool, real)), scans, estimate_note(len(scans), independent)
+        task = self._task(preparation, pool, real)
+        if "unlabelled" in FACTS[config.strategy].needs:
+            task.unlabelled = [preparation.unlabelled(subject) for subject in cohort.of("unlabelled")]
+        return STRATEGIES[config.strategy](task), scans, estimate_note(len(scans), independent)
 
     def _task(self, preparation: Preparation, pool: Sequence[Example], real: Sequence[Example]) -> Task:
         config = self.config
@@ -112,7 +115,7 @@ class Trainer:
         self.done = done = step + 1
         if done % max(1, config.steps // _REPORTS) == 0:
             yield self._report(losses, clock)
-        if done % config.validate_every == 0 and done < config.steps and self.scans:
+        if done % config.validate_every == 0 and self.strategy.preparing < done < config.steps and self.scans:
             yield self._validate()
         if done % config.preview_every == 0:
             yield self._preview()

@@ -35,20 +35,20 @@ def source_positions(values: Mapping[str, Tensor], seeds: Sequence[int], window:
     `warp_spacing_mm` (B, 1) and `flip` (B, 1; 1 mirrors left and right). Differentiable in all but the last two.
     """
     scaling = values["scaling"]
-    start = _voxel_positions(window, scaling)
+    start = voxel_positions(window, scaling)
     moved = start + displacement(values["warp_mm"], values["warp_spacing_mm"], seeds, window)
     matrix = affine_matrices(values["rotation_degrees"], scaling, values["shear"], values["flip"])
     flat = moved.reshape(len(scaling), -1, len(window.shape)) @ matrix.mT + values["translation_mm"][:, None, :]
     return flat.reshape(moved.shape)
 
 
-def take(source: Tensor, positions: Tensor, spacing_mm: tuple[float, ...], mode: str = "bilinear") -> Tensor:
-    """Source (B, C, *size) at `positions` (B, *shape, n) in mm from its centre -> (B, C, *shape); zero outside.
+def take(source: Tensor, positions: Tensor, spacing_mm: tuple[float, ...], mode: str = "bilinear", outside: str = "zeros") -> Tensor:
+    """Source (B, C, *size) at `positions` (B, *shape, n) in mm from its centre -> (B, C, *shape); `outside` it zeros, or what is at its border.
 
     mode `bilinear` is linear in every number of axes and differentiable in the positions; `nearest` serves labels.
     """
     extent = positions.new_tensor([max(size - 1, 1) * step / 2 for size, step in zip(source.shape[2:], spacing_mm)])
-    return F.grid_sample(source, (positions / extent).flip(-1), mode=mode, padding_mode="zeros", align_corners=True)
+    return F.grid_sample(source, (positions / extent).flip(-1), mode=mode, padding_mode=outside, align_corners=True)
 
 
 def affine_matrices(rotation_degrees: Tensor, scaling: Tensor, shear: Tensor, flip: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ def displacement(strength_mm: Tensor, control_mm: Tensor, seeds: Sequence[int], 
     controls = control_mm.flatten().tolist()
     bases = {mm: [spline_basis(size, max(1.0, mm / step)).to(strength_mm) for size, step in zip(coarse, spacing)] for mm in set(controls)}
     velocity = torch.cat([_unit_velocity(seed, bases[mm]) for seed, mm in zip(seeds, controls)]) * strength_mm.reshape(-1, *[1] * (n + 1))
-    return _to_window(_integrate(velocity, Window(coarse, spacing)), window.shape)
+    return _to_window(integrate(velocity, Window(coarse, spacing)), window.shape)
 
 
 def _unit_velocity(seed: int, bases: Sequence[Tensor]) -> Tensor:
@@ -86,10 +86,10 @@ def _unit_velocity(seed: int, bases: Sequence[Tensor]) -> Tensor:
     return along_axes(points, bases)
 
 
-def _integrate(velocity: Tensor, window: Window) -> Tensor:
+def integrate(velocity: Tensor, window: Window) -> Tensor:
     """The flow (B, n, *shape) of `velocity` at time 1, by scaling and squaring."""
     flow = velocity / 2**SQUARINGS
-    start = _voxel_positions(window, velocity)
+    start = voxel_positions(window, velocity)
     extent = velocity.new_tensor([(size - 1) * step / 2 for size, step in zip(window.shape, window.spacing_mm)])
     for _ in range(SQUARINGS):
         there = ((start + flow.movedim(1, -1)) / extent).flip(-1)
@@ -102,7 +102,7 @@ def _to_window(flow: Tensor, shape: tuple[int, ...]) -> Tensor:
     return F.interpolate(flow, size=shape, mode=mode, align_corners=False).movedim(1, -1)
 
 
-def _voxel_positions(window: Window, like: Tensor) -> Tensor:
+def voxel_positions(window: Window, like: Tensor) -> Tensor:
     """(*shape, n): each voxel's place in mm from the centre of the window."""
     axes = [(torch.arange(size, device=like.device, dtype=like.dtype) - (size - 1) / 2) * step for size, step in zip(window.shape, window.spacing_mm)]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)

@@ -189,7 +189,7 @@ def _with_repeats(report: Report, reports: Sequence[Report]) -> Report:
     if report.role != "validation":
         return report
     findings = []
-    for role, where in (("real", "a real scan"), ("label_map", "among the label maps")):
+    for role, where in (("real", "a real scan"), ("label_map", "among the label maps"), ("unlabelled", "an unlabelled scan")):
         same = [other for other in reports if other.role == role and set(other.digests.values()) & set(report.digests.values())]
         if same:
             findings.append(Finding("warning", f"also {where} ({same[0].path}): the estimate would be on training data"))

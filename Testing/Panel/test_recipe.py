@@ -207,6 +207,7 @@ MAPS, REAL, OTHERS = [Source("/maps")], [Scan(Source("/real"))], [Scan(Source("/
         ("supervised", MAPS, [], "annotated scan"),
         ("supervised", [], REAL, ""),
         ("cooperative", [], REAL, ""),
+        ("learned_transforms", MAPS, REAL, "--unlabelled"),
     ],
 )
 def test_what_is_missing_is_said(strategy: str, maps: list[Source], scans: list[Scan], words: str) -> None:

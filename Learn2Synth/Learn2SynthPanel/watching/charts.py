@@ -109,7 +109,7 @@ def _colour(index: int) -> Colour:
 def _losses(progress: Progress, key: str) -> Chart:
     """Every report as a point, and a moving mean: the loss of one batch says little."""
     names = {"synthetic_loss": _("synthetic images"), "real_loss": _("real scans"), "loss": _("all images"), "hard_loss": _("hard examples")}
-    names["scored_loss"] = _("scans held apart")
+    names |= {"scored_loss": _("scans held apart"), "registration_loss": _("registration"), "appearance_loss": _("change of intensities")}
     series = []
     for k, (name, curve) in enumerate(progress.losses.items()):
         half = len(curve.steps) // (2 * _PART_AVERAGED)

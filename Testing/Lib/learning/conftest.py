@@ -33,7 +33,7 @@ def made_up_head(seed: int) -> tuple[Image, LabelMap]:
 
 @pytest.fixture(scope="session")
 def heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three label maps, two real scans and one validation scan, in a folder."""
+    """Images and labels of six people, in a folder."""
     folder = tmp_path_factory.mktemp("köpfe und mehr")
     for seed in range(6):
         image, labels = made_up_head(seed)
@@ -44,12 +44,15 @@ def heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def cohort(heads: Path) -> Cohort:
+    """Three label maps, two real scans, one validation scan, and the scans of the people of two label maps without them."""
+
     def subject(seed: int, role: str) -> Subject:
         image = None if role == "label_map" else heads / f"sub-{seed}_T1w.nii.gz"
-        return Subject(f"sub-{seed}", role, image, heads / f"sub-{seed}_dseg.nii.gz", "freesurfer")
+        labels = None if role == "unlabelled" else heads / f"sub-{seed}_dseg.nii.gz"
+        return Subject(f"sub-{seed}", role, image, labels, "freesurfer")
 
     roles = ["label_map"] * 3 + ["real"] * 2 + ["validation"]
-    return Cohort(tuple(subject(seed, role) for seed, role in enumerate(roles)))
+    return Cohort((*(subject(seed, role) for seed, role in enumerate(roles)), *(subject(seed, "unlabelled") for seed in (0, 1))))
 
 
 @pytest.fixture
@@ -82,6 +85,7 @@ def make_task(cohort: Cohort) -> Callable[..., Task]:
         options = {"momentum": config.optimiser.momentum} if config.optimiser.name == "sgd" else {}
         optimiser = kind(network.parameters(), lr=config.optimiser.lr, **options)
         maps, real = (load_examples(cohort.of(role), preparation) for role in ("label_map", "real"))
-        return Task(config, preparation.target, network, optimiser, synthesizer, maps, real, torch.device("cpu"))
+        unlabelled = [preparation.unlabelled(subject) for subject in cohort.of("unlabelled")]
+        return Task(config, preparation.target, network, optimiser, synthesizer, maps, real, torch.device("cpu"), unlabelled)
 
     return make

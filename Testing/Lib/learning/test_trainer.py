@@ -187,7 +187,7 @@ def test_a_run_in_use_is_refused(tiny: Tiny, cohort: Cohort, tmp_path: Path) -> 
         train_run(tiny(), cohort, Run(run.folder), print)
 
 
-@pytest.mark.parametrize("strategy", ["supervised", "mixed", "fine_tuned", "learn2synth", "cooperative", "policy_search"])
+@pytest.mark.parametrize("strategy", [name for name, facts in STRATEGIES.items() if "real" in facts.needs])
 def test_a_strategy_that_needs_real_scans_says_so(strategy: str, tiny: Tiny, cohort: Cohort) -> None:
     with pytest.raises(InputError, match="no annotated real scans given; add --real"):
         check_needs(tiny(2, strategy=strategy), Cohort(cohort.of("label_map")))

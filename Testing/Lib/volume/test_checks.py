@@ -140,11 +140,13 @@ def test_validation_scans_that_also_train_are_told(saved, tmp_path):
         Subject("copy", "validation", copy, None),
         Subject("map", "label_map", None, subject.labels),
         Subject("same", "validation", subject.image, subject.labels),
+        Subject("none", "unlabelled", subject.image, None),
     )
     reports = check_cohort(Cohort(subjects), TARGET, lambda done, total: told.append((done, total)))
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    assert [sum("training data" in f.message for f in report.findings) for report in reports] == [0, 1, 0, 2]
+    assert told == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
+    assert [sum("training data" in f.message for f in report.findings) for report in reports] == [0, 2, 0, 3, 0]
     assert found(reports[1], "warning", "also a real scan") and found(reports[3], "warning", "among the label maps")
+    assert found(reports[1], "warning", "also an unlabelled scan")
 
 
 def test_real_data_passes(data_folder):
