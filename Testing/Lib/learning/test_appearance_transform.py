@@ -20,8 +20,8 @@ def test_a_known_change_within_structures_is_found_and_noise_is_not_copied(make_
     torch.manual_seed(0)
     model = AppearanceTransform(WINDOW, (16, 32), reach_mm=12.0)
     optimiser = torch.optim.Adam(model.parameters())
-    for step in range(60):
-        optimiser.param_groups[0]["lr"] = 5e-3 * (1 - step / 60)
+    for step in range(150):
+        optimiser.param_groups[0]["lr"] = 5e-3 * (1 - step / 150)
         loss = model.loss(*(part.expand(2, -1, -1, -1, -1) for part in (atlas, scan, structures)))
         optimiser.zero_grad()
         loss.backward()

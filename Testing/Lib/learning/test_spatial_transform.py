@@ -8,7 +8,7 @@ import torch
 from Learn2SynthLib.learning.spatial_transform import SpatialTransform, local_correlation, roughness
 from Learn2SynthLib.synthesis.deformation import Window, displacement, take, voxel_positions
 
-WINDOW = Window((16, 16, 16), (12.0, 12.0, 12.0), warp_spacing_mm=60.0)
+WINDOW = Window((16, 16, 16), (12.0, 12.0, 12.0))
 STRUCTURES = (2, 3, 4, 8, 10)
 
 
@@ -31,7 +31,7 @@ def atlas(make_grid: Callable, head: Callable) -> tuple[torch.Tensor, torch.Tens
 
 def test_a_known_warp_is_found(atlas: tuple[torch.Tensor, torch.Tensor]) -> None:
     image, labels = atlas
-    there = voxel_positions(WINDOW, image) + displacement(torch.full((1, 1), 12.0), [3], WINDOW)
+    there = voxel_positions(WINDOW, image) + displacement(torch.full((1, 1), 12.0), torch.full((1, 1), 60.0), [3], WINDOW)
     scan, wanted = take(image, there, WINDOW.spacing_mm), take(labels, there, WINDOW.spacing_mm, "nearest")
     torch.manual_seed(0)
     model = SpatialTransform(WINDOW, (16, 32), 0.3)
