@@ -1,4 +1,4 @@
-"""The page Docs/results.md: tables and curves of every benchmark whose results are there, drawn from them alone.
+"""The pages Docs/results.md and, beside it, strategies.md: tables and curves of every benchmark whose results are there, drawn from them alone.
 
     python Benchmarks/pages.py [--results Benchmarks/results] [--output Docs/results.md] [--pictures]
 
@@ -20,7 +20,7 @@ from typing import Any
 HERE = Path(__file__).resolve()
 sys.path.insert(0, str(HERE.parents[1]))
 
-from sections import elsewhere, hypergradients, parameter_recovery, real_scans, shift_pictures, which_part
+from sections import elsewhere, hypergradients, parameter_recovery, real_scans, shift_pictures, strategies, which_part
 from sections.markdown import Section
 from sections.samples import Trials
 from trials import read_results
@@ -46,7 +46,9 @@ def main() -> None:
         shift_pictures.draw(pictures / "shifts.png")
     remarks = read_remarks(options.results / "remarks.md")
     write_text(options.output, page(read_sections(options.results, pictures), remarks))
-    print(f"written: {options.output}")
+    overview = options.output.with_name("strategies.md")
+    write_text(overview, strategies.page(Trials(read_results(options.results / "trials.jsonl")), overview.with_suffix("")))
+    print(f"written: {options.output}, {overview}")
 
 
 def read_sections(results: Path, pictures: Path) -> list[Section]:

@@ -55,7 +55,7 @@ EXPERIMENTS: dict[str, dict[str, Any]] = {
 LARGE = (".cerebral white matter", ".cerebral cortex", ".cerebellar cortex", ".cerebellar white matter", ".ventricle", ".thalamus", ".brain stem")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class PlantedTask(Task):
     """truth: renders what counts as real."""
 
@@ -135,7 +135,7 @@ def recover(
     torch.manual_seed(stream_seed(seed, "weights") % 2**31)
     network = make_network(config, len(preparation.target.labels))
     optimiser = torch.optim.Adam(network.parameters(), lr=config.optimiser.lr)
-    strategy = Learn2Synth(PlantedTask(config, preparation.target, network, optimiser, learner, examples, (), torch.device("cpu"), truth))
+    strategy = Learn2Synth(PlantedTask(config, preparation.target, network, optimiser, learner, examples, (), torch.device("cpu"), truth=truth))
     begun, curve = time.perf_counter(), [under_test(learner, planted)]
     for index in range(config.steps):
         strategy.step(index)

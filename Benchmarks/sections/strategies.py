@@ -1,0 +1,64 @@
+"""The page of all strategies side by side, from trials.jsonl: what each is, and its figures on the same people, network and steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from trials import MAIN, METHODS
+
+from Learn2SynthLib.config import STRATEGIES
+
+from .markdown import NOT_RUN, table
+from .real_scans import best_bold
+from .samples import IN_DOMAIN, OUT_OF_DOMAIN, SHIFTED, SITES, Setup, Trials
+
+STEPS, SCANS = 1500, (5, 1)
+ABOUT = """# Strategies
+
+Every way of training that `--strategy` knows, side by side. All train the same network on the same people for the same number of steps, and are measured on
+other people: scans of the very kind that was given, the mean of eight shifts of them, inverted contrast, and older people of another site. What exactly is
+measured, with intervals, and all numbers of scans, stands in [results.md](results.md).
+
+**Which to take.** Scans of one contrast to segment, and some of it annotated, be it one: `supervised`. Several contrasts, or scans worse than those annotated:
+`learn2synth`. No annotated scan at all: `randomised`. The others are here to be compared with, and for what each alone can use: scans without labels
+(`learned_transforms`), hard examples of its own (`cooperative`), deformation and probabilities that no gradient reaches (`policy_search`), and, with any of
+them, the weights of another training ([`--pretrained`](strategies/transfer.md)).
+
+This page is made by `python Benchmarks/pages.py` from the files in `Benchmarks/results/`, and is not edited by hand."""
+COLUMNS = {"same kind": IN_DOMAIN, "mean of the shifts": SHIFTED, "inverted": ("inverted",), **{site: (site,) for site in SITES}, "all others": OUT_OF_DOMAIN}
+
+
+def page(trials: Trials, pages: Path) -> str:
+    """pages: the folder of a page for each strategy that has one."""
+    return "\n\n".join([ABOUT, what_each_is(pages), *figures(trials)]) + "\n"
+
+
+def what_each_is(pages: Path) -> str:
+    needs = {"label_map": "label maps", "real": "annotated scans", "unlabelled": "scans without labels"}
+    rows = [[linked(name, pages), facts.summary, ", ".join(needs[role] for role in facts.needs)] for name, facts in STRATEGIES.items()]
+    return table(["strategy", "what it does", "needs"], rows)
+
+
+def linked(name: str, pages: Path) -> str:
+    return f"[`{name}`]({pages.name}/{name}.md)" if (pages / f"{name}.md").is_file() else f"`{name}`"
+
+
+def figures(trials: Trials) -> Iterator[str]:
+    for setup in (Setup(STEPS, scans) for scans in SCANS):
+        yield f"## {setup}"
+        yield "Mean Dice of twelve structures, with 95 % intervals; minutes of one core beside whatever else ran."
+        yield table(["", *COLUMNS, "seeds", "minutes"], lines(trials, setup))
+
+
+def lines(trials: Trials, setup: Setup) -> list[list[str]]:
+    """A line a method, the best of each column in bold."""
+    methods = [name for name in MAIN if METHODS[name].fewest <= setup.scans]
+    columns = [best_bold([trials.sample(method, setup, rows) for method in methods]) for rows in COLUMNS.values()]
+    return [[method, *cells, *cost(trials, method, setup)] for method, *cells in zip(methods, *columns)]
+
+
+def cost(trials: Trials, method: str, setup: Setup) -> Sequence[str]:
+    records = trials.chosen(method, setup).values()
+    minutes = [record["seconds"] / 60 for record in records]
+    return (str(len(records)), f"{min(minutes):.0f}") if minutes else (NOT_RUN, NOT_RUN)
