@@ -77,8 +77,9 @@ class LearnedTransforms(Strategy):
             rngs = [stream(self.task.config.seed, "transformed", index * count + k) for k in range(count)]
             return {"synthetic_loss": self.task.train(*self.images(rngs, [self.choose(rng) for rng in rngs]))}
         rng = stream(self.task.config.seed, "transforms", index)
-        atlases, scans = ([rng.choice(of) for _ in range(_PAIRS)] for of in (self.atlases, self.scans))
-        seen, structures, scan = (torch.cat(parts) for parts in ([a.seen for a in atlases], [a.structures for a in atlases], scans))
+        atlases = [rng.choice(self.atlases) for _ in range(_PAIRS)]
+        seen, structures = torch.cat([atlas.seen for atlas in atlases]), torch.cat([atlas.structures for atlas in atlases])
+        scan = torch.cat([rng.choice(self.scans) for _ in range(_PAIRS)])
         if index < self.registered:
             return self._learn(REGISTRATION, self.spatial.loss(seen, scan), index / self.registered)
         _, back = self.spatial.between(seen, scan)
