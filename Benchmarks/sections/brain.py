@@ -50,9 +50,9 @@ Part = dict[str, Any]
 Scans = Mapping[str, Part]
 
 
-def section(record: Part, pictures: Path) -> Section:
+def section(record: Part, pictures: Path, rivals: Mapping[str, Part]) -> Section:
     columns = accuracy_columns(record)
-    blocks = [ABOUT, made_by(record), "## Accuracy", *accuracy(columns, pictures), OTHERS]
+    blocks = [ABOUT, made_by(record), "## Accuracy", *accuracy(columns, pictures), *beside(columns, rivals), OTHERS]
     blocks += ["## Robustness", *robustness(record.get("robustness", {}), pictures)]
     blocks += ["## Quality control", *quality_control(record, pictures)]
     blocks += ["## Repeatability", *repeatability(record.get("repeat", {}))]
@@ -117,6 +117,21 @@ def accuracy(columns: Mapping[str, Scans], pictures: Path) -> Iterator[str]:
     if sided:
         names = dict.fromkeys(name for scans in sided.values() for found in scans.values() for name in found["dice"])
         yield details("Left and right apart (the references count the vermis as left cerebellum cortex)", accuracy_table(sided, list(names)))
+
+
+def beside(columns: Mapping[str, Scans], rivals: Mapping[str, Part]) -> Iterator[str]:
+    """Mean Dice of the models that were compared, where they were measured on the same scans."""
+    known = {name: accuracy_columns(record) for name, record in rivals.items()}
+    shared = [row for row in columns if all(found.get(row, {}).keys() == columns[row].keys() for found in known.values())]
+    if known and shared:
+        yield "**Beside models made for comparison**, on the same scans, mean Dice:"
+        yield table(["", *shared], [[name, *(f"{mean_of(found[row]):.3f}" for row in shared)] for name, found in {"this model": columns, **known}.items()])
+        yield listed(told_rival(name, record) for name, record in rivals.items()) + "."
+
+
+def told_rival(name: str, record: Part) -> str:
+    model = record["model"]
+    return f"*{name}*: model `{model['name']}`, {model['bytes'] / 1e6:.1f} MB"
 
 
 def accuracy_table(columns: Mapping[str, Scans], names: Sequence[str]) -> str:
