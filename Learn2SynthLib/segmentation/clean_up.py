@@ -25,6 +25,18 @@ def keep_largest_components(labels: torch.Tensor, values: Iterable[int]) -> torc
     return cleaned
 
 
+def keep_near_the_largest(labels: torch.Tensor, least: float = 0.1) -> torch.Tensor:
+    """`labels` (X, Y, Z) without the connected parts of all structures together that are smaller than `least` of the largest part.
+
+    For whole brains: what lies apart from them is skin, eye or neck. A large part may be brain that the field of view cuts off from the rest.
+    """
+    parts, count = ndimage.label(labels.numpy() > 0, _NEIGHBOURS)
+    sizes = np.bincount(parts.ravel(), minlength=count + 1)
+    sizes[0] = 0
+    kept = torch.from_numpy(sizes >= least * sizes.max())
+    return labels * kept[torch.from_numpy(parts).long()]
+
+
 def _lesser_parts(mask: np.ndarray) -> np.ndarray:
     """The mask without its largest connected part."""
     parts, _ = ndimage.label(mask, _NEIGHBOURS)

@@ -20,11 +20,13 @@ from ..volume.geometry import model_grid, resample_image, resample_probabilities
 from ..volume.image import Grid, Image, LabelMap
 from ..volume.intensity import normalise
 from .card import NetworkCard, read_card, read_network
-from .clean_up import keep_largest_components
+from .clean_up import keep_largest_components, keep_near_the_largest
 from .device import available_bytes, choose_device, is_out_of_memory
 from .inference import Progress, Sliding, predict
 from .plan import Demand, Plan, plans
 from .quality import estimate_quality
+
+CEREBRUM = {2, 3, 41, 42}  # FreeSurfer ids of cerebral white matter and cortex: a table that has them is of whole brains
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,9 @@ class Segmenter:
 
 
 def _cleaned(labels: Tensor, table: LabelTable) -> Tensor:
-    return keep_largest_components(labels, [label.value for label in table.labels if label.largest_component])
+    whole = any(CEREBRUM & set(label.freesurfer) for label in table.foreground)
+    kept = keep_near_the_largest(labels) if whole else labels
+    return keep_largest_components(kept, [label.value for label in table.labels if label.largest_component])
 
 
 def _slabs(posteriors: Tensor, grid: Grid, own: Grid, background: int) -> Iterable[tuple[int, Tensor]]:

@@ -14,7 +14,7 @@ from Learn2SynthLib.config import NetworkConfig
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.labels import Label, LabelTable
 from Learn2SynthLib.segmentation.card import NetworkCard
-from Learn2SynthLib.segmentation.clean_up import keep_largest_components
+from Learn2SynthLib.segmentation.clean_up import keep_largest_components, keep_near_the_largest
 from Learn2SynthLib.segmentation.plan import plans
 from Learn2SynthLib.segmentation.segmenter import Segmenter, write_volumes_csv
 from Learn2SynthLib.volume.geometry import resample_image
@@ -125,6 +125,15 @@ def test_voxels_that_share_a_corner_are_one_part() -> None:
     cleaned = keep_largest_components(labels, [3, 4])
     assert cleaned.nonzero().tolist() == [[0, 7, 7], [1, 1, 1], [2, 2, 2]]
     assert labels[6, 6, 6] == 3
+
+
+def test_small_parts_that_lie_apart_from_a_brain_go_and_large_ones_stay() -> None:
+    labels = torch.zeros(20, 8, 8, dtype=torch.int32)
+    labels[0:6], labels[6, 0, 0] = 2, 3  # structures that touch are one part
+    labels[10:12], labels[16, :3, :3] = 4, 5
+    cleaned = keep_near_the_largest(labels)
+    assert cleaned.unique().tolist() == [0, 2, 3, 4] and torch.equal(cleaned[:12], labels[:12])
+    assert not keep_near_the_largest(torch.zeros(4, 4, 4, dtype=torch.int32)).any()
 
 
 def restricted(segmenter: Segmenter, available: Callable[[torch.device], int]) -> Segmenter:
