@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..errors import InputError
 from ..settings import setting
+from .networks import NetworkConfig
 from .synthesis import LEARNABLE, SEARCHABLE, interval
 
 MEASURED, PRIOR = "measured", "prior"
@@ -132,10 +133,16 @@ class LearnedTransformsConfig:
     spacing_mm: float = setting(4.0, "voxel size at which the transforms are learned", unit="mm", low=1, high=10)
     smoothness: float = setting(1.0, "weight of the velocity's mean squared gradient, beside 1 - correlation of the images", low=0, high=1000)
     appearance_mm: float = setting(8.0, "distance over which changes of intensity are smooth within a structure", unit="mm", low=0, high=100)
-    features: tuple[int, ...] = setting((16, 32, 32), "channels of the two transform networks, finest first", low=1, high=512, sizes=tuple(range(1, 7)))
+    features: tuple[int, ...] = setting((16, 32, 32), "channels of the registration network, finest first", low=1, high=512, sizes=tuple(range(1, 7)))
+    appearance_features: tuple[int, ...] = setting((8, 16, 32), "likewise of the network of changes", low=1, high=512, sizes=tuple(range(1, 7)))
     lr: float = setting(5e-3, "learning rate of the transform networks, falling to 0 in the part of each", low=0)
 
     def __post_init__(self) -> None:
         if self.spatial + self.appearance >= 1:
             found = f"spatial {self.spatial:g} and appearance {self.appearance:g}"
             raise InputError("learned_transforms", found, "together below 1", "leave a part of the run to the network")
+
+    @property
+    def networks(self) -> tuple[NetworkConfig, NetworkConfig]:
+        """Of registration, whose fields are smooth over blocks of voxels, and of changes of intensity, which may jump between two voxels."""
+        return NetworkConfig("patched-unet", self.features), NetworkConfig("unet", self.appearance_features)

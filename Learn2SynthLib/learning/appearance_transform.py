@@ -6,23 +6,22 @@ scanner or other tissue, and not what registration has missed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..config import NetworkConfig
 from ..synthesis.deformation import Window
-from .spatial_transform import roughness, transform_network
+from .spatial_transform import roughness, still_network
 
 
 class AppearanceTransform(nn.Module):
     """Atlas, and a scan taken back into its space, both (B, 1, *shape) in one window -> the change (B, 1, *shape). reach_mm: over which it is smooth."""
 
-    def __init__(self, window: Window, features: Sequence[int], reach_mm: float) -> None:
+    def __init__(self, window: Window, network: NetworkConfig, reach_mm: float) -> None:
         super().__init__()
         self.window, self.reach_mm = window, reach_mm
-        self.network = transform_network(1, features)
+        self.network = still_network(network, 1)
 
     def forward(self, atlas: Tensor, scan: Tensor) -> Tensor:
         return self.network(torch.cat([atlas, scan], 1))

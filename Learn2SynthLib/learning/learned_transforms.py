@@ -20,7 +20,7 @@ from ..synthesis.deformation import take
 from .appearance_transform import AppearanceTransform
 from .common_space import CommonSpace, scan_of
 from .data import Example, Place
-from .spatial_transform import SpatialTransform, network_config
+from .spatial_transform import SpatialTransform
 from .strategy import Strategy, Task
 
 REGISTRATION, APPEARANCE = "registration", "appearance"
@@ -60,11 +60,12 @@ class LearnedTransforms(Strategy):
     def __init__(self, task: Task) -> None:
         super().__init__(task)
         self.settings = settings = task.config.learned_transforms
-        space = CommonSpace.about(task.real, settings.spacing_mm, network_config(settings.features).divisor)
+        registration, appearance = settings.networks
+        space = CommonSpace.about(task.real, settings.spacing_mm, max(registration.divisor, appearance.divisor))
         self.atlases = [Atlas.of(example, space, task.device) for example in task.real]
         self.scans = [space.image(scan).to(task.device) for scan in task.unlabelled]
-        self.spatial = SpatialTransform(space.window, settings.features, settings.smoothness).to(task.device)
-        self.appearance = AppearanceTransform(space.window, settings.features, settings.appearance_mm).to(task.device)
+        self.spatial = SpatialTransform(space.window, registration, settings.smoothness).to(task.device)
+        self.appearance = AppearanceTransform(space.window, appearance, settings.appearance_mm).to(task.device)
         self.models: dict[str, nn.Module] = {REGISTRATION: self.spatial, APPEARANCE: self.appearance}
         self.optimisers = {name: torch.optim.Adam(model.parameters(), lr=settings.lr) for name, model in self.models.items()}
         self.registered = round(settings.spatial * task.config.steps)
@@ -77,9 +78,8 @@ class LearnedTransforms(Strategy):
             rngs = [stream(self.task.config.seed, "transformed", index * count + k) for k in range(count)]
             return {"synthetic_loss": self.task.train(*self.images(rngs, [self.choose(rng) for rng in rngs]))}
         rng = stream(self.task.config.seed, "transforms", index)
-        atlases = [rng.choice(self.atlases) for _ in range(_PAIRS)]
-        seen, structures = torch.cat([atlas.seen for atlas in atlases]), torch.cat([atlas.structures for atlas in atlases])
-        scan = torch.cat([rng.choice(self.scans) for _ in range(_PAIRS)])
+        atlases, scans = [rng.choice(self.atlases) for _ in range(_PAIRS)], [rng.choice(self.scans) for _ in range(_PAIRS)]
+        seen, structures, scan = torch.cat([a.seen for a in atlases]), torch.cat([a.structures for a in atlases]), torch.cat(scans)
         if index < self.registered:
             return self._learn(REGISTRATION, self.spatial.loss(seen, scan), index / self.registered)
         _, back = self.spatial.between(seen, scan)

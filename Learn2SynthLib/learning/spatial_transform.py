@@ -22,11 +22,11 @@ _FLAT = 1e-6  # product of two variances that counts as nothing to compare
 class SpatialTransform(nn.Module):
     """Moves atlases to scans, both (B, 1, *shape) in one window. smoothness: weight of the velocity's mean squared gradient."""
 
-    def __init__(self, window: Window, features: Sequence[int], smoothness: float) -> None:
+    def __init__(self, window: Window, network: NetworkConfig, smoothness: float) -> None:
         super().__init__()
         self.window, self.smoothness = window, smoothness
         self.coarse = Window(tuple(size // COARSENESS for size in window.shape), tuple(step * COARSENESS for step in window.spacing_mm))
-        self.network = transform_network(3, features)
+        self.network = still_network(network, 3)
 
     def velocity(self, atlas: Tensor, scan: Tensor) -> Tensor:
         """(B, 3, *shape / COARSENESS) in mm."""
@@ -58,16 +58,12 @@ class SpatialTransform(nn.Module):
         return self.flow(velocity), self.warp(scan, self.flow(-velocity))
 
 
-def network_config(features: Sequence[int]) -> NetworkConfig:
-    """Of blocks of voxels, several times faster than of voxels: fields that are smooth over blocks need no more."""
-    return NetworkConfig("patched-unet", tuple(features))
-
-
-def transform_network(out_channels: int, features: Sequence[int]) -> nn.Module:
-    """A U-Net of volumes, from atlas and scan to a field that is 0 until something is learned."""
-    network = build_network(network_config(features), 3, 2, out_channels)
-    for parameter in network.get_submodule("unet.head").parameters():
-        nn.init.zeros_(parameter)
+def still_network(config: NetworkConfig, out_channels: int) -> nn.Module:
+    """From atlas and scan to a field (B, out_channels, *shape) that is 0 until something is learned."""
+    network = build_network(config, 3, 2, out_channels)
+    for name, parameter in network.named_parameters():
+        if "head." in name:
+            nn.init.zeros_(parameter)
     return network
 
 

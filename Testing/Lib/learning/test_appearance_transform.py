@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 
+from Learn2SynthLib.config import NetworkConfig
 from Learn2SynthLib.learning.appearance_transform import AppearanceTransform
 from Learn2SynthLib.synthesis.deformation import Window
 
@@ -18,10 +19,10 @@ def test_a_known_change_within_structures_is_found_and_noise_is_not_copied(make_
     noise = 0.1 * torch.randn(atlas.shape, generator=torch.Generator().manual_seed(1))
     scan = atlas + change + noise
     torch.manual_seed(0)
-    model = AppearanceTransform(WINDOW, (16, 32), reach_mm=12.0)
+    model = AppearanceTransform(WINDOW, NetworkConfig("unet", (8, 16, 32)), reach_mm=12.0)
     optimiser = torch.optim.Adam(model.parameters())
-    for step in range(150):
-        optimiser.param_groups[0]["lr"] = 5e-3 * (1 - step / 150)
+    for step in range(60):
+        optimiser.param_groups[0]["lr"] = 5e-3 * (1 - step / 60)
         loss = model.loss(*(part.expand(2, -1, -1, -1, -1) for part in (atlas, scan, structures)))
         optimiser.zero_grad()
         loss.backward()
@@ -34,4 +35,4 @@ def test_a_known_change_within_structures_is_found_and_noise_is_not_copied(make_
 
 def test_an_untrained_appearance_changes_nothing() -> None:
     atlas, scan = torch.rand(2, 1, 1, 16, 16, 16, generator=torch.Generator().manual_seed(0))
-    assert not AppearanceTransform(WINDOW, (2, 3), 8.0)(atlas, scan).any()
+    assert not AppearanceTransform(WINDOW, NetworkConfig("unet", (2, 3)), 8.0)(atlas, scan).any()

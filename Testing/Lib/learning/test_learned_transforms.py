@@ -20,7 +20,7 @@ from Learn2SynthLib.segmentation.losses import segmentation_loss
 from Learn2SynthLib.volume.cohort import Cohort
 
 Tiny = Callable[..., RunConfig]
-COARSE = ("learned_transforms.spacing_mm=8", "learned_transforms.features=[2,3]")
+COARSE = ("learned_transforms.spacing_mm=8", "learned_transforms.features=[2,3]", "learned_transforms.appearance_features=[2,3]")
 
 
 @pytest.fixture

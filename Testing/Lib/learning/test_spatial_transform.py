@@ -5,11 +5,13 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from Learn2SynthLib.config import NetworkConfig
 from Learn2SynthLib.learning.spatial_transform import SpatialTransform, local_correlation, roughness
 from Learn2SynthLib.synthesis.deformation import Window, displacement, take, voxel_positions
 
 WINDOW = Window((16, 16, 16), (12.0, 12.0, 12.0))
 STRUCTURES = (2, 3, 4, 8, 10)
+TINY = NetworkConfig("patched-unet", (2, 3))
 
 
 def mean_dice(one: torch.Tensor, other: torch.Tensor) -> float:
@@ -34,10 +36,10 @@ def test_a_known_warp_is_found(atlas: tuple[torch.Tensor, torch.Tensor]) -> None
     there = voxel_positions(WINDOW, image) + displacement(torch.full((1, 1), 12.0), torch.full((1, 1), 60.0), [3], WINDOW)
     scan, wanted = take(image, there, WINDOW.spacing_mm), take(labels, there, WINDOW.spacing_mm, "nearest")
     torch.manual_seed(0)
-    model = SpatialTransform(WINDOW, (16, 32), 0.3)
+    model = SpatialTransform(WINDOW, NetworkConfig("patched-unet", (16, 32)), 0.3)
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
     losses = []
-    for _ in range(40):
+    for _ in range(30):
         loss = model.loss(image.expand(2, -1, -1, -1, -1), scan.expand(2, -1, -1, -1, -1))
         optimiser.zero_grad()
         loss.backward()
@@ -52,7 +54,7 @@ def test_a_known_warp_is_found(atlas: tuple[torch.Tensor, torch.Tensor]) -> None
 
 
 def test_any_smooth_velocity_makes_a_field_that_can_be_inverted() -> None:
-    model = SpatialTransform(Window((24, 24, 24), (8.0, 8.0, 8.0)), (2, 3), 1.0)
+    model = SpatialTransform(Window((24, 24, 24), (8.0, 8.0, 8.0)), TINY, 1.0)
     points = torch.randn(1, 3, 4, 4, 4, generator=torch.Generator().manual_seed(1))
     velocity = 12 * torch.nn.functional.interpolate(points, model.coarse.shape, mode="trilinear", align_corners=True)
     start = voxel_positions(model.window, velocity)[None]
@@ -65,7 +67,7 @@ def test_any_smooth_velocity_makes_a_field_that_can_be_inverted() -> None:
 
 def test_an_untrained_registration_moves_nothing(atlas: tuple[torch.Tensor, torch.Tensor]) -> None:
     image, _ = atlas
-    flow, back = SpatialTransform(WINDOW, (2, 3), 1.0).between(image, image.flip(2))
+    flow, back = SpatialTransform(WINDOW, TINY, 1.0).between(image, image.flip(2))
     assert not flow.any() and torch.allclose(back, image.flip(2), atol=1e-5)
 
 
