@@ -158,6 +158,20 @@ def test_a_missing_torch_is_told_and_installed_only_after_asking(host: Any, mode
 # --- segmenting
 
 
+def test_on_a_fresh_install_one_click_segments_the_volume_that_is_loaded(host: Any, panel: Panel) -> None:
+    host.close_module()
+    image, _ = add_head(slicer.mrmlScene)
+    panel = Panel(host)
+    panel.idle()
+    assert panel.ui.modelComboBox.currentData == "brain" and "28 structures" in panel.ui.modelSummaryLabel.text
+    panel.click(panel.ui.segmentButton)
+    panel.idle()
+    assert len(panel.segmentations) == 1 and panel.ui.segmentMessageLabel.text.startswith("Done")
+    hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+    owner = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(panel.segmentations[0]))
+    assert owner == hierarchy.GetItemParent(hierarchy.GetItemByDataNode(image))
+
+
 def test_two_volumes_are_segmented_beside_themselves(panel: Panel, model: Path) -> None:
     scene, hierarchy = slicer.mrmlScene, slicer.mrmlScene.GetSubjectHierarchyNode()
     first, second = add_head(scene)[0], add_head(scene)[0]
