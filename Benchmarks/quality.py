@@ -1,6 +1,6 @@
 """Does the estimated quality tell failures from successes? On scans with labels, as they are and shifted, beside other estimates that are as cheap.
 
-    python Benchmarks/quality.py MODEL... [--fit] [--output Benchmarks/results/quality.json]
+    python Benchmarks/quality.py MODEL... [--half 1] [--fit] [--output Benchmarks/results/quality.json]
 
 MODEL: a .l2s file, a run's folder or a shipped model, whose table is `brain` or `brain-sided`, that knows none of the measured people. Every structure
 of every scan by every network is one case; it failed where its Dice is below 0.5. --fit: prints the constants of Learn2SynthLib/segmentation/quality.py,
@@ -70,11 +70,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", metavar="MODEL")
     parser.add_argument("--fit", action="store_true")
+    parser.add_argument("--half", type=int, choices=(0, 1), help="every second person, from the first or second on: fit on one half, measure the other")
     parser.add_argument("--output", type=Path, default=ROOT / "Benchmarks" / "results" / "quality.json")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    cases = [case for model in options.models for case in measured(find_model(model))]
+    cases = [case for model in options.models for case in measured(find_model(model), options.half)]
     if options.fit:
         print(dict(zip(("CONSTANT", "OWN", "MEAN", "THIN_MM"), fitted(cases).round(2).tolist())))
         return
@@ -82,10 +83,10 @@ def main() -> None:
     print(json.dumps(record(cases)["estimates"], indent=1))
 
 
-def measured(model: Path) -> Iterator[Case]:
+def measured(model: Path, half: int | None) -> Iterator[Case]:
     segmenter, name = Segmenter.load(model), model.parent.name if model.name == "best.l2s" else model.stem
     for row, scans in scenes(segmenter.card.table.name, segmenter.card.spacing_mm).items():
-        for scan in scans:
+        for scan in scans[half :: 1 if half is None else 2]:
             yield from cases_of(segmenter, scan, name, row)
 
 
