@@ -77,11 +77,12 @@ def head(path: Path) -> dict[str, Any]:
     """The model, who of the measured people was in its training, and the machine that measured last."""
     model = Model.read(path)
     card = {key: model.card[key] for key in ("name", "ndim", "network", "spacing_mm", "shape")}
+    provenance = model.card["provenance"]
     people = [person for row in rows(ALL).values() for person in row]
     return {
         "model": {
             **card, "table": model.labels.name, "sha256": file_digest(path), "bytes": path.stat().st_size,
-            "known_people": known_people(people, model.card.get("provenance", {})),
+            "steps": provenance["step"], "pretrained": bool(provenance.get("pretrained")), "known_people": known_people(people, model),
         },
         "versions": {"learn2synth": __version__, "torch": torch.__version__, "python": platform.python_version()},
         "machine": next(iter(describe_computer().devices.values())),
@@ -106,7 +107,7 @@ def write_page(results: Path, output: Path) -> None:
     """One section, whose title is the page's."""
     from sections import brain
 
-    rivals = {path.stem.removeprefix(f"{results.stem}-"): read(path) for path in sorted(results.parent.glob(f"{results.stem}-*.json"))}
+    rivals = {path.stem.removeprefix(f"{results.stem}-").replace("-", " "): read(path) for path in sorted(results.parent.glob(f"{results.stem}-*.json"))}
     section = brain.section(read(results), output.with_suffix(""), rivals)
     write_text(output, "\n\n".join([f"# {section.title}", section.summary, *section.blocks]) + "\n")
     print(f"written: {output}")

@@ -89,7 +89,7 @@ def chosen(options: argparse.Namespace) -> Iterator[trials.Trial]:
 
 def refuse_acquaintances(model: Model, cohort: Cohort) -> None:
     """Ends the program where the model has seen somebody of the cohort."""
-    seen = {subject[kind] for subject in model.card["provenance"]["data"] for kind in ("image", "labels") if subject.get(kind)}
+    seen = {subject[kind] for subject in model.data for kind in ("image", "labels") if subject.get(kind)}
     known = [subject.name for subject in cohort.subjects if seen & {file_digest(path) for path in subject.files.values()}]
     if known:
         sys.exit(f"the model has seen {', '.join(known)}: pre-train it without them")

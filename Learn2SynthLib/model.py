@@ -31,6 +31,12 @@ class Model:
         """The label table whose k-th row is the network's k-th output."""
         return LabelTable.from_json(self.card["labels"], "labels of the model")
 
+    @property
+    def data(self) -> list[dict[str, Any]]:
+        """Whom its weights know: the subjects of its training, and those of the one whose weights that began with."""
+        provenance = self.card.get("provenance") or {}
+        return [*(provenance.get("data") or []), *((provenance.get("pretrained") or {}).get("data") or [])]
+
     def write(self, path: Path) -> None:
         """Writes the bundle, whole or not at all; equal models make equal files."""
         with written_aside(path) as aside, zipfile.ZipFile(aside, "w") as bundle:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 import nibabel
 import numpy as np
@@ -19,6 +18,7 @@ from shifts import Shift
 
 from Learn2SynthLib.labels import LabelTable, load_table
 from Learn2SynthLib.learning.data import Example
+from Learn2SynthLib.model import Model
 from Learn2SynthLib.synthesis.classes import TissueClasses
 from Learn2SynthLib.volume.cohort import Subject, file_digest
 from Learn2SynthLib.volume.files import read_label_map
@@ -100,9 +100,9 @@ def overlap_and_distance(measures: dict[str, dict[str, float | None]]) -> Scores
     return {metric: {name: round(v, 4) for name, v in measures[metric].items() if v is not None} for metric in ("dice", "hd95_mm")}
 
 
-def known_people(people: Iterable[Subject], provenance: dict[str, Any]) -> dict[str, str]:
+def known_people(people: Iterable[Subject], model: Model) -> dict[str, str]:
     """Role in the model's training of every person in it, by the checksums of their files."""
-    roles = {subject[kind]: subject["role"] for subject in provenance.get("data", []) for kind in ("image", "labels") if subject.get(kind)}
+    roles = {subject[kind]: subject["role"] for subject in model.data for kind in ("image", "labels") if subject.get(kind)}
     found = {person_of(p.name): roles[digest] for p in people for path in p.files.values() if (digest := file_digest(path)) in roles}
     return dict(sorted(found.items()))
 

@@ -65,12 +65,16 @@ def made_by(record: Part) -> str:
         return f"Command: `python Benchmarks/report.py MODEL`: {NOT_RUN}."
     model = record["model"]
     voxels = " x ".join(f"{size:g}" for size in model["spacing_mm"])
-    network = f"a {model['ndim']}D network on voxels of {voxels} mm, {model['bytes'] / 1e6:.1f} MB"
+    network = f"a {model['ndim']}D network on voxels of {voxels} mm, {model['bytes'] / 1e6:.1f} MB, {told_training(model)}"
     known = listed(f"{person} ({told_role(role)})" for person, role in model["known_people"].items())
     return (
         f"Model: `{model['name']}`, table `{model['table']}`, {network}, sha256 `{model['sha256'][:12]}`. "
         f"People of its training among those measured: {known or 'none'}. {versions([record['versions']], PROGRAMS)}; {record['machine']}."
     )
+
+
+def told_training(model: Part) -> str:
+    return f"trained for {model['steps']} steps" + (" from pretrained weights" if model["pretrained"] else "")
 
 
 def summary(columns: Mapping[str, Scans], record: Part) -> str:
@@ -131,7 +135,7 @@ def beside(columns: Mapping[str, Scans], rivals: Mapping[str, Part]) -> Iterator
 
 def told_rival(name: str, record: Part) -> str:
     model = record["model"]
-    return f"*{name}*: model `{model['name']}`, {model['bytes'] / 1e6:.1f} MB"
+    return f"*{name}*: model `{model['name']}`, {told_training(model)}"
 
 
 def accuracy_table(columns: Mapping[str, Scans], names: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ Tensors are taken over by name and shape: all of a model of the same architectur
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,16 @@ _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch
 
 @dataclass(frozen=True)
 class Pretrained:
-    """What another training left. name: as the user gave it. weights: named as our networks name theirs. table: the rows of its last layer, if known."""
+    """What another training left.
+
+    name: as the user gave it. weights: named as our networks name theirs. table: the rows of its last layer, if known. data: the subjects that it knows.
+    """
 
     name: str
     path: Path
     weights: Mapping[str, Tensor]
     table: LabelTable | None
+    data: Sequence[Mapping[str, Any]] = ()
 
     @classmethod
     def read(cls, name: str) -> Pretrained:
@@ -41,7 +45,7 @@ class Pretrained:
             return cls(name, path, _checkpoint(path), None)
         model = Model.read(path)
         card = read_card(model, path)
-        return cls(name, path, read_network(model, card, path).state_dict(), card.table)
+        return cls(name, path, read_network(model, card, path).state_dict(), card.table, model.data)
 
     def fitting(self, network: nn.Module, table: LabelTable) -> dict[str, Tensor]:
         """What a network whose last layer has the rows of `table` can take over.
@@ -58,11 +62,12 @@ class Pretrained:
 
     def load_into(self, network: nn.Module, table: LabelTable) -> dict[str, Any]:
         """Puts what fits into the network and tells: the file's name and sha256, the number of tensors loaded, the names of the network's own that were kept
-        and of the file's that were not used. Raises InputError as `fitting` does."""
+        and of the file's that were not used, the subjects that the file knows. Raises InputError as `fitting` does."""
         taken = self.fitting(network, table)
         network.load_state_dict(taken, strict=False)
         kept, unused = ([name for name in names if name not in taken] for names in (network.state_dict(), self.weights))
-        return {"file": Path(self.name).name, "sha256": file_digest(self.path), "loaded": len(taken), "kept": kept, "unused": unused}
+        told = {"file": Path(self.name).name, "sha256": file_digest(self.path), "loaded": len(taken), "kept": kept, "unused": unused}
+        return told | {"data": list(self.data)}
 
     def _difference(self, own: Mapping[str, Tensor]) -> str:
         """The first kernel of an encoder that both have, or the first of either."""

@@ -48,7 +48,9 @@ def test_any_strategy_begins_with_the_weights_of_a_run_and_tells_so(
     told = next(event for event in events if event["event"] == "started")["pretrained"]
     assert (told["file"], told["kept"], told["unused"]) == ("before", kept, kept)
     assert all(torch.equal(tensor, weights(before)[name]) for name, tensor in weights(run).items() if name not in kept)
-    provenance = Model.read(run.model_path).card["provenance"]
+    model = Model.read(run.model_path)
+    provenance = model.card["provenance"]
+    assert model.data == [*provenance["data"], *Model.read(before.model_path).data] and provenance["data"]
     assert provenance["pretrained"] == told and provenance["config"]["network"]["pretrained"] == "before"
     assert begun_with(told).startswith(f"{told['loaded']} of {told['loaded'] + len(kept)} tensors from before; kept as initialised: ")
 
