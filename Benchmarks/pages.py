@@ -2,9 +2,9 @@
 
     python Benchmarks/pages.py [--results Benchmarks/results] [--output Docs/results.md] [--pictures]
 
-Reads trials.jsonl, recovery.json and gradients.json, whatever there is of them; what was not run is said to be. Pictures are written into a folder beside the
-page with its name. Remarks by hand belong into remarks.md beside the results: what stands there under a section's heading (`## Real scans`) is put at that
-section's end. --pictures also draws the shifted scans anew, for which it reads the data: LEARN2SYNTH_DATA or ../shared/data. Needs matplotlib.
+Reads trials.jsonl, hippocampus.jsonl, recovery.json and gradients.json, whatever there is of them; what was not run is said to be. Pictures are written into a
+folder beside the page with its name. Remarks by hand belong into remarks.md beside the results: what stands there under a section's heading (`## Real scans`)
+is put at that section's end. --pictures also draws the shifted scans anew, for which it reads the data: LEARN2SYNTH_DATA or ../shared/data. Needs matplotlib.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from typing import Any
 HERE = Path(__file__).resolve()
 sys.path.insert(0, str(HERE.parents[1]))
 
-from sections import elsewhere, hypergradients, parameter_recovery, real_scans, shift_pictures, strategies, which_part
+from hippocampus import read_results as read_hippocampi
+from sections import elsewhere, hippocampi, hypergradients, parameter_recovery, real_scans, shift_pictures, strategies, which_part
 from sections.markdown import Section
 from sections.samples import Trials
 from trials import read_results
@@ -47,7 +48,9 @@ def main() -> None:
     remarks = read_remarks(options.results / "remarks.md")
     write_text(options.output, page(read_sections(options.results, pictures), remarks))
     overview = options.output.with_name("strategies.md")
-    write_text(overview, strategies.page(Trials(read_results(options.results / "trials.jsonl")), overview.with_suffix("")))
+    measured = Trials(read_results(options.results / "trials.jsonl"))
+    more = hippocampi.blocks(read_hippocampi(options.results / "hippocampus.jsonl"))
+    write_text(overview, strategies.page(measured, overview.with_suffix(""), more))
     print(f"written: {options.output}, {overview}")
 
 

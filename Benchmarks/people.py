@@ -1,7 +1,7 @@
-"""Whose scans and label maps the trials use: people of three data sets, and scans of theirs as another scanner would have made them.
+"""Whose scans and label maps the trials use: people of four data sets, and scans of theirs as another scanner would have made them.
 
 Data: LEARN2SYNTH_DATA or ../shared/data. MICCAI 2012 challenge (OASIS, T1, manual labels), NiChart (older people of another site, T1 and FLAIR, automatic
-labels), SynthSeg's label maps.
+labels), SynthSeg's label maps; hippocampi of the Medical Segmentation Decathlon (T1, cropped, manual labels).
 """
 
 from __future__ import annotations
@@ -37,6 +37,17 @@ def synthseg() -> list[Subject]:
 def nichart() -> list[Subject]:
     scans = sorted(path for path in (DATA / "nichart_t1_flair").glob("*.nii.gz") if "dseg" not in path.name)
     return [Subject(_name(p), "real", p, Path(str(p).replace("_T1w", "_space-T1w_dseg").replace("_FLAIR", "_space-FLAIR_dseg")), "muse") for p in scans]
+
+
+def hippocampi(table: str) -> list[list[Subject]]:
+    """Everybody in the Decathlon's task of hippocampi by both sides, named `person_case`; cases 2k - 1 and 2k are one person's."""
+    people: dict[int, list[Subject]] = {}
+    for path in sorted((DATA / "msd_hippocampus").glob("hippocampus_*_T1w.nii.gz")):
+        case = int(path.name.split("_")[1])
+        person = (case + 1) // 2
+        side = Subject(f"{person:03d}_{case:03d}", "real", path, Path(str(path).replace("_T1w", "_dseg")), table)
+        people.setdefault(person, []).append(side)
+    return list(people.values())
 
 
 def elders(row: str) -> list[Subject]:

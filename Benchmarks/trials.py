@@ -131,8 +131,7 @@ class Trial:
 
     @property
     def name(self) -> str:
-        words = "".join(letter if letter.isalnum() or letter == "." else "-" for letter in self.method).replace("--", "-")
-        return f"{words}_{self.scans}_{self.seed}_{self.steps}"
+        return f"{in_file_name(self.method)}_{self.scans}_{self.seed}_{self.steps}"
 
     def config(self, runs: Path) -> RunConfig:
         method = METHODS[self.method]
@@ -150,6 +149,10 @@ class Trial:
         rest = [person for person in (*turned, *others) if person.name not in {who.name for who in taught_by}]
         shown = [replace(person, role="unlabelled", labels=None) if method.unlabelled else replace(person, role="label_map", image=None) for person in rest]
         return Cohort((*taught_by, *shown, *synthseg()[: method.more_maps], *(replace(person, role="validation") for person in malf("val"))))
+
+
+def in_file_name(method: str) -> str:
+    return "".join(letter if letter.isalnum() or letter == "." else "-" for letter in method).replace("--", "-")
 
 
 def main() -> None:
@@ -198,7 +201,7 @@ def read_results(path: Path = RESULTS) -> list[dict[str, Any]]:
 def still_made(record: Mapping[str, Any]) -> bool:
     """Whether the trial would be run with the settings of then; settings that have come since do not count."""
     trial = Trial(**record["trial"])
-    return trial.method in METHODS and _holds(relevant(trial.config(Path())), record["config"])
+    return trial.method in METHODS and holds(relevant(trial.config(Path())), record["config"])
 
 
 def relevant(config: RunConfig) -> dict[str, Any]:
@@ -207,9 +210,10 @@ def relevant(config: RunConfig) -> dict[str, Any]:
     return {key: value for key, value in config.to_json().items() if key not in others}
 
 
-def _holds(now: Any, then: Any) -> bool:
+def holds(now: Any, then: Any) -> bool:
+    """Whether all settings of then are settings of now; lists and numbers as they are."""
     if isinstance(then, dict):
-        return all(key in now and _holds(now[key], value) for key, value in then.items())
+        return all(key in now and holds(now[key], value) for key, value in then.items())
     return now == then
 
 
@@ -240,12 +244,15 @@ def _person(scan: str) -> str:
     return scan.split("_")[0]
 
 
-def scores(segmenter: Segmenter, scan: Example, structures: bool) -> dict[str, dict[str, float]]:
-    """Dice, and 95 % Hausdorff distance in mm: the mean, and, if asked for, every structure that has one (no distance where it was missed)."""
+def scores(segmenter: Segmenter, scan: Example, structures: bool, table_file: str = "") -> dict[str, dict[str, float]]:
+    """Dice, and 95 % Hausdorff distance in mm: the mean, and, if asked for, every structure that has one (no distance where it was missed).
+
+    table_file: the segmenter's table, where it is none of ours.
+    """
     assert scan.image is not None
-    found = segmenter.segment(Image(scan.image, scan.grid)).labels
     table = segmenter.card.table
-    reference = LabelMap(torch.tensor(table.values)[scan.target.long()].int(), scan.grid, table.name)
+    found = replace(segmenter.segment(Image(scan.image, scan.grid)).labels, table=table_file or table.name)
+    reference = LabelMap(torch.tensor(table.values)[scan.target.long()].int(), scan.grid, found.table)
     measures = evaluate(found, reference, table)
     kept = {metric: measures[metric] if structures else {"mean": measures[metric]["mean"]} for metric in ("dice", "hd95_mm")}
     return {metric: {name: round(v, 4) for name, v in values.items() if v is not None} for metric, values in kept.items()}

@@ -1,8 +1,8 @@
-"""The page of all strategies side by side, from trials.jsonl: what each is, and its figures on the same people, network and steps."""
+"""The page of all strategies side by side, from trials.jsonl: what each is, its figures on the same people, network and steps; more figures of some."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from trials import MAIN, METHODS
@@ -18,7 +18,7 @@ ABOUT = """# Strategies
 
 Every way of training that `--strategy` knows, side by side. All train the same network on the same people for the same number of steps, and are measured on
 other people: scans of the very kind that was given, the mean of eight shifts of them, inverted contrast, and older people of another site. What exactly is
-measured, with intervals, and all numbers of scans, stands in [results.md](results.md).
+measured, with intervals, and all numbers of scans, stands in [results.md](results.md). At the end: `policy_search` on data like those of its paper.
 
 **Which to take.** Scans of one contrast to segment, and some of it annotated, be it one: `supervised`. Several contrasts, or scans worse than those annotated:
 `learn2synth`. No annotated scan at all: `randomised`. The others are here to be compared with, and for what each alone can use: scans without labels
@@ -29,9 +29,9 @@ This page is made by `python Benchmarks/pages.py` from the files in `Benchmarks/
 COLUMNS = {"same kind": IN_DOMAIN, "mean of the shifts": SHIFTED, "inverted": ("inverted",), **{site: (site,) for site in SITES}, "all others": OUT_OF_DOMAIN}
 
 
-def page(trials: Trials, pages: Path) -> str:
-    """pages: the folder of a page for each strategy that has one."""
-    return "\n\n".join([ABOUT, what_each_is(pages), *figures(trials)]) + "\n"
+def page(trials: Trials, pages: Path, more: Iterable[str]) -> str:
+    """pages: the folder of a page for each strategy that has one. more: blocks at the end."""
+    return "\n\n".join([ABOUT, what_each_is(pages), *figures(trials), *more]) + "\n"
 
 
 def what_each_is(pages: Path) -> str:
