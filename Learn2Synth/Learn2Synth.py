@@ -93,7 +93,7 @@ class Learn2SynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.watch = WatchSection(self.context)
         self.segment = SegmentSection(self.context, self.environment.ready, self.watch.hide)
         self.apply = ApplySection(self.context, self.segment.segment_with)
-        self.run = RunSection(self.context, self.environment.ready, lambda: self.check.verdict, self.onRunOpened, self.onRunTold)
+        self.run = RunSection(self.context, self.environment.ready, lambda: self.check.verdict, self.onRunOpened, self.onRunTold, self.onStrategyChanged)
         self.check = CheckSection(self.context, self.environment.ready, self.run.update)
         self.data = DataSection(self.context, self.check.forget)
         self.sections = (self.environment, self.segment, self.data, self.check, self.run, self.watch)
@@ -155,6 +155,11 @@ class Learn2SynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.data.forget(node.GetID())
 
     # --- what runs
+
+    def onStrategyChanged(self):
+        """Another strategy may need other data, and what was checked for the one is not yet good for the other."""
+        self.data.update()
+        self.check.forget()
 
     def onRunOpened(self, run, progress, show):
         self.apply.open(run)

@@ -37,7 +37,7 @@ class Recipe:
         assignments = ["--set", *settings.assigned] if settings.assigned else []
         steps = ["--steps", str(settings.steps)] if settings.steps else []
         chosen = ["--target", settings.target, "--preset", settings.preset, "--strategy", settings.strategy, "--device", settings.train_device]
-        return [*self._label_maps(), *self._scans(), *chosen, *steps, *learned, *assignments]
+        return [*self._label_maps(), *self._scans(), *self._unlabelled(), *chosen, *steps, *learned, *assignments]
 
     def _label_maps(self) -> list[str]:
         values = self._values(LABELS)
@@ -53,13 +53,25 @@ class Recipe:
             yield from ("--real-ids", self._table(SCANS))
 
     def _scan(self, scan: Scan, name: str, values: Mapping[str, int]) -> list[str]:
-        image = self._node(scan.image) if scan.image.node else None
-        path = self._file(name, image, "image") if image else Path(scan.image.path)
-        if image:
-            self._note(write_volume(image, path))
+        path = self._image(scan.image, name)
         if not (scan.labels.path or scan.labels.node):
-            return [str(path)]
-        return [str(path), self._labels(scan.labels, image, name, values)]
+            return [path]
+        image = self._node(scan.image) if scan.image.node else None
+        return [path, self._labels(scan.labels, image, name, values)]
+
+    def _unlabelled(self) -> list[str]:
+        """Of no other strategy's business: what is chosen stays chosen, but takes no part in its training."""
+        if not (needs_unlabelled(self.settings) and self.settings.unlabelled):
+            return []
+        return ["--unlabelled", *(self._image(source, f"unlabelled{k + 1}") for k, source in enumerate(self.settings.unlabelled))]
+
+    def _image(self, source: Source, name: str) -> str:
+        if source.path:
+            return source.path
+        node = self._node(source)
+        path = self._file(name, node, "image")
+        self._note(write_volume(node, path))
+        return str(path)
 
     def _labels(self, source: Source, image: Any, name: str, values: Mapping[str, int]) -> str:
         if source.path:
@@ -123,6 +135,11 @@ def found_labels(subjects: Iterable[Mapping[str, Any]], group: str) -> dict[str,
     return found
 
 
+def needs_unlabelled(settings: Settings) -> bool:
+    """Whether the chosen strategy learns from scans without labels."""
+    return "unlabelled" in STRATEGIES[settings.strategy].needs
+
+
 def lacking(settings: Settings) -> str:
     """What is missing before a training can start, in words; empty when nothing is."""
     needs, scans = STRATEGIES[settings.strategy].needs, [scan for scan in settings.scans if scan.use == LEARN]
@@ -130,8 +147,8 @@ def lacking(settings: Settings) -> str:
         return _("Add at least one annotated scan to learn from (2. Annotated scans).")
     if "label_map" in needs and not settings.label_maps and not scans:  # the labels of scans to learn from count as label maps
         return _("Add at least one label map (1. Label maps).")
-    if "unlabelled" in needs:
-        return _("This strategy needs scans without labels: start it with 'learn2synth train --unlabelled', and follow it here with Open.")
+    if "unlabelled" in needs and not settings.unlabelled:
+        return _("Add at least one scan without labels (2b. Scans without labels).")
     return ""
 
 

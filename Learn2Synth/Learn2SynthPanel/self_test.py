@@ -40,7 +40,8 @@ class SelfTest:
     def test_settings_are_kept_in_the_scene(self) -> None:
         image, _labels = add_head(slicer.mrmlScene)
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode")
-        settings = Settings(volumes=[Source(node=image.GetID())], label_maps=[Source("/somewhere/ä b.nii.gz")], strategy="mixed")
+        settings = Settings(volumes=[Source(node=image.GetID())], label_maps=[Source("/somewhere/ä b.nii.gz")], unlabelled=[Source(node=image.GetID())])
+        settings.strategy = "mixed"
         settings.write(node)
         assert Settings.read(node) == settings, "the settings came back otherwise than they went"
         slicer.mrmlScene.RemoveNode(node)

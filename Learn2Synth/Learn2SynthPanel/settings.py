@@ -7,10 +7,12 @@ import re
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from Learn2SynthLib.config import STRATEGIES
+
 ATTRIBUTE = "Learn2Synth.settings"
 LEARN, MEASURE = "learn", "measure"
 _ROLE = "source"  # begins the roles of node references
-_LISTS = ("volumes", "label_maps", "scans")
+_SOURCES = ("volumes", "label_maps", "unlabelled")  # settings that are lists of sources
 _GONE = "gone"  # in place of the ID of a node that is not there any more
 
 
@@ -42,6 +44,7 @@ class Settings:
     labels_table: str = "freesurfer"
     scans: list[Scan] = field(default_factory=list)
     scans_table: str = "freesurfer"
+    unlabelled: list[Source] = field(default_factory=list)
     target: str = "brain"
     mappings: dict[str, dict[str, Any]] = field(default_factory=dict)
     strategy: str = "learn2synth"
@@ -62,12 +65,12 @@ class Settings:
     def nodes(self) -> set[str]:
         """IDs of all nodes that are named."""
         scans = (source for scan in self.scans for source in (scan.image, scan.labels))
-        return {source.node for source in (*self.volumes, *self.label_maps, *scans)} - {""}
+        return {source.node for source in (*self.volumes, *self.label_maps, *self.unlabelled, *scans)} - {""}
 
     def forget(self, node: str) -> None:
         """Leaves out what names a node that is gone."""
-        self.volumes = [source for source in self.volumes if source.node != node]
-        self.label_maps = [source for source in self.label_maps if source.node != node]
+        for name in _SOURCES:
+            setattr(self, name, [source for source in getattr(self, name) if source.node != node])
         self.scans = [scan for scan in self.scans if node not in (scan.image.node, scan.labels.node)]
 
     def write(self, parameter_node: Any) -> None:
@@ -99,9 +102,11 @@ class Settings:
 
     @classmethod
     def _from_json(cls, record: dict[str, Any]) -> Settings:
-        settings = cls(**{key: value for key, value in _known(cls, record).items() if key not in _LISTS})
-        settings.volumes = [Source(**_known(Source, source)) for source in record.get("volumes", [])]
-        settings.label_maps = [Source(**_known(Source, source)) for source in record.get("label_maps", [])]
+        settings = cls(**{key: value for key, value in _known(cls, record).items() if key not in (*_SOURCES, "scans")})
+        if settings.strategy not in STRATEGIES:
+            settings.strategy = cls.strategy
+        for name in _SOURCES:
+            setattr(settings, name, [Source(**_known(Source, source)) for source in record.get(name, [])])
         for scan in record.get("scans", []):
             image, labels = (Source(**_known(Source, scan[kind])) for kind in ("image", "labels"))
             settings.scans.append(Scan(image, labels, scan["use"]))
@@ -114,5 +119,5 @@ def _known(kind: type, record: dict[str, Any]) -> dict[str, Any]:
 
 def _sources(record: dict[str, Any]) -> list[dict[str, str]]:
     """The sources in a record, in a fixed order, to be changed in place."""
-    scans = record.get("scans", [])
-    return [*record.get("volumes", []), *record.get("label_maps", []), *(scan[kind] for scan in scans for kind in ("image", "labels"))]
+    alone = [source for name in _SOURCES for source in record.get(name, [])]
+    return alone + [scan[kind] for scan in record.get("scans", []) for kind in ("image", "labels")]

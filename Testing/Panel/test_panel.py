@@ -26,6 +26,7 @@ from Learn2SynthLib.run import Run
 
 MODULE = Path(__file__).resolve().parents[2] / "Learn2Synth" / "Learn2Synth.py"
 TINY = "network.features=[3,4] grid.shape=[16,16] batch_size=2 learn2synth.start=0 learn2synth.duration=1"
+COARSE = "learned_transforms.spacing_mm=8 learned_transforms.features=[2,3] learned_transforms.appearance_features=[2,3]"
 SECONDS = 120.0  # that a worker may take on a busy computer
 MS = 200.0  # that the panel may compute in one go while it trains; it takes a few
 
@@ -76,6 +77,15 @@ class Panel:
         self.ui.labelNodeComboBox.setCurrentNode(labels)
         self.click(self.ui.addLabelNodeButton)
         return image, labels
+
+    def use_loaded_scans(self, count: int) -> list[Any]:
+        """Scans without labels that are loaded in Slicer, for the strategy that learns from them."""
+        self.choose(self.ui.strategyComboBox, "learned_transforms")
+        nodes = [add_head(slicer.mrmlScene)[0] for _ in range(count)]
+        for node in nodes:
+            self.ui.unlabelledVolumesComboBox.setCheckState(node, qt.Qt.Checked)
+        self.click(self.ui.addUnlabelledNodesButton)
+        return nodes
 
     def set_training(self, folder: Path, steps: int, more: str = "") -> None:
         self.choose(self.ui.targetComboBox, "brain-coarse")
@@ -295,6 +305,35 @@ def test_a_training_is_started_watched_stopped_resumed_and_applied(panel: Panel,
     assert (tmp_path / "gespeichert.l2s").read_bytes() == Run(folder).model_path.read_bytes()
 
 
+def test_a_training_learns_from_loaded_scans_without_labels(panel: Panel, tmp_path: Path) -> None:
+    ui, folder = panel.ui, tmp_path / "run"
+    panel.use_loaded_head()
+    panel.choose(ui.strategyComboBox, "learned_transforms")
+    assert "scan without labels" in ui.startButton.toolTip and "scan without labels" in ui.checkButton.toolTip
+    panel.use_loaded_scans(2)
+    assert ui.unlabelledList.count == 2 and not ui.unlabelledVolumesComboBox.checkedNodes() and not ui.addUnlabelledNodesButton.enabled
+    panel.click(ui.checkButton)
+    panel.idle()
+    roles = [ui.checkTable.item(row, 2).text() for row in range(ui.checkTable.rowCount)]
+    assert "All 4 subjects can be used" in ui.checkMessageLabel.text and roles == ["label map", "real", "unlabelled", "unlabelled"]
+    panel.set_training(folder, 100_000, f"{COARSE} checkpoint_every=1")
+    panel.click(ui.startButton)
+    panel.wait(lambda: panel.widget.run.progress.checkpoint, "a checkpoint")
+    assert [path.name for path in Run(folder).inputs.glob("unlabelled*")] and ui.unlabelledCollapsibleButton.collapsed
+    panel.click(ui.stopButton)
+    panel.wait(lambda: panel.phase == "stopped" and ui.resumeButton.enabled, "the stop")
+    slicer.mrmlScene.Clear(0)
+    panel.host.dialogs.answer(str(folder))
+    panel.click(ui.openRunButton)
+    panel.click(ui.resumeButton)
+    panel.wait(lambda: panel.phase == "training", "a resumed training")
+    panel.click(ui.stopButton)
+    panel.wait(lambda: panel.phase == "stopped", "the stop")
+    panel.idle()
+    assert [subject["role"] for subject in Run(folder).cohort()["subjects"]].count("unlabelled") == 2
+    assert "2 scans without labels" in ui.cardBrowser.toPlainText()
+
+
 def test_a_training_goes_on_when_slicer_closes_and_is_found_again(panel: Panel, host: Any, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     panel.use_loaded_head()
@@ -437,6 +476,36 @@ def test_files_and_folders_are_chosen_and_removed(panel: Panel, tmp_path: Path) 
     assert "nirgends" in ui.mapsMessageLabel.text and ui.labelsTableComboBox.currentText == "meine Tabelle"
 
 
+def test_scans_without_labels_are_chosen_where_the_strategy_needs_them(panel: Panel, tmp_path: Path) -> None:
+    image, labels = write_head(tmp_path)
+    ui, dialogs = panel.ui, panel.host.dialogs
+    assert ui.unlabelledCollapsibleButton.isHidden()
+    panel.choose(ui.strategyComboBox, "learned_transforms")
+    assert not ui.unlabelledCollapsibleButton.isHidden()
+    dialogs.answer([image, str(tmp_path / "nirgends.nii.gz")])
+    panel.click(ui.addUnlabelledFilesButton)
+    dialogs.answer([image])
+    panel.click(ui.addUnlabelledFilesButton)
+    dialogs.answer(str(tmp_path))
+    panel.click(ui.addUnlabelledFolderButton)
+    assert [ui.unlabelledList.item(row).text() for row in range(ui.unlabelledList.count)] == ["kopf_T1w.nii.gz", "nirgends.nii.gz", tmp_path.name]
+    dialogs.answer([image], [labels])
+    panel.click(ui.addScanFilesButton)
+    panel.click(ui.checkButton)
+    panel.idle()
+    assert "nirgends.nii.gz: no such file" in ui.checkMessageLabel.text and not ui.startButton.enabled
+    ui.unlabelledList.item(1).setSelected(True)
+    panel.click(ui.removeUnlabelledButton)
+    assert ui.unlabelledList.count == 2 and ui.startButton.enabled
+    panel.choose(ui.targetComboBox, "brain-coarse")
+    panel.click(ui.checkButton)
+    panel.idle()
+    assert "All 2 subjects can be used" in ui.checkMessageLabel.text
+    panel.choose(ui.strategyComboBox, "supervised")
+    assert ui.unlabelledCollapsibleButton.isHidden() and panel.widget.check.verdict is None
+    assert len(panel.widget.context.settings.unlabelled) == 2
+
+
 # --- the scene
 
 
@@ -444,16 +513,18 @@ def test_a_scene_that_is_saved_and_opened_again_restores_the_panel(panel: Panel,
     image, _ = panel.use_loaded_head()
     panel.tick(image)
     panel.use_model(model)
-    panel.choose(panel.ui.strategyComboBox, "randomised")
+    panel.use_loaded_scans(1)
     panel.set_training(tmp_path / "run", 77)
     slicer.util.saveScene(str(tmp_path / "Szene.mrb"), {})
     slicer.mrmlScene.Clear(0)
     assert panel.ui.scansTable.rowCount == 0 and panel.widget.segment.volumes() == []
+    assert panel.ui.unlabelledList.count == 0
     slicer.util.loadScene(str(tmp_path / "Szene.mrb"), {})
     ui = panel.ui
     panel.wait(lambda: [node.GetName() for node in panel.widget.segment.volumes()] == ["Head"], "the ticked volume")
-    assert (ui.scansTable.rowCount, ui.labelMapsList.count, ui.stepsSpinBox.value) == (1, 1, 77)
-    assert (ui.strategyComboBox.currentData, ui.modelComboBox.currentData) == ("randomised", str(model))
+    assert (ui.scansTable.rowCount, ui.labelMapsList.count, ui.unlabelledList.count, ui.stepsSpinBox.value) == (1, 1, 1, 77)
+    assert (ui.strategyComboBox.currentData, ui.modelComboBox.currentData) == ("learned_transforms", str(model))
+    assert not ui.unlabelledCollapsibleButton.isHidden()
     assert ui.segmentButton.enabled
 
 
@@ -467,8 +538,11 @@ def test_a_table_or_preset_that_is_not_on_this_computer_gives_way_to_the_usual_o
 
 def test_a_node_that_is_removed_leaves_the_lists(panel: Panel) -> None:
     _, labels = panel.use_loaded_head()
+    _, scan = panel.use_loaded_scans(2)
     slicer.mrmlScene.RemoveNode(labels)
-    assert (panel.ui.scansTable.rowCount, panel.ui.labelMapsList.count) == (0, 0)
+    assert (panel.ui.scansTable.rowCount, panel.ui.labelMapsList.count, panel.ui.unlabelledList.count) == (0, 0, 2)
+    slicer.mrmlScene.RemoveNode(scan)
+    assert panel.ui.unlabelledList.count == 1
 
 
 def test_the_self_test_of_the_module_passes(host: Any) -> None:

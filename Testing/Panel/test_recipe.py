@@ -102,6 +102,21 @@ def test_nodes_become_files_that_fit_each_other(scene: Any, tmp_path: Path) -> N
     assert set(np.unique(read_label_map(paths[0]).data)) == {0, 2, 41}
 
 
+def test_scans_without_labels_go_to_the_strategy_that_needs_them(scene: Any, tmp_path: Path) -> None:
+    turned, same = (add_volume(scene, name="T1 größer: a/b") for _ in range(2))
+    put_under(turned, turn(20))
+    unlabelled = [Source(node=turned.GetID()), Source("/cohort ä"), Source(node=same.GetID()), Source("/u.nii")]
+    settings = Settings(scans=[Scan(Source("/i.nii"), Source("/l.nii"))], unlabelled=unlabelled, strategy="learned_transforms", target="brain-coarse")
+    options = parsed(recipe_of(settings, scene, tmp_path))
+    first, folder, second, file = options.unlabelled
+    assert (folder, file, options.target) == ("/cohort ä", "/u.nii", "brain-coarse") and options.real == [["/i.nii", "/l.nii"]]
+    assert [Path(path).name for path in (first, second)] == ["unlabelled1_T1-gr-er-a-b_image.nrrd", "unlabelled3_T1-gr-er-a-b_image.nrrd"]
+    affines = [read_image(Path(path)).grid.affine for path in (first, second)]
+    assert np.allclose(affines[0], turn(20) @ affines[1])
+    settings.strategy = "learn2synth"
+    assert parsed(recipe_of(settings, scene, tmp_path / "other")).unlabelled == [] and not (tmp_path / "other").exists()
+
+
 def test_nodes_of_one_name_become_files_of_their_own(scene: Any, tmp_path: Path) -> None:
     nodes = [add_label_map(scene, (2,)) for _ in range(2)]
     options = parsed(recipe_of(Settings(label_maps=[Source(node=node.GetID()) for node in nodes]), scene, tmp_path))
@@ -116,9 +131,10 @@ def test_what_is_done_otherwise_is_noted(scene: Any, tmp_path: Path) -> None:
     assert recipe.notes and all("'bent': its transform bends" in note for note in recipe.notes)
 
 
-def test_a_node_that_is_gone_is_told(scene: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("setting", ["label_maps", "unlabelled"])
+def test_a_node_that_is_gone_is_told(scene: Any, tmp_path: Path, setting: str) -> None:
     node = add_label_map(scene, (2,))
-    recipe = recipe_of(Settings(label_maps=[Source(node=node.GetID())]), scene, tmp_path)
+    recipe = recipe_of(Settings(**{setting: [Source(node=node.GetID())]}, strategy="learned_transforms"), scene, tmp_path)
     scene.RemoveNode(node)
     with pytest.raises(InputError, match="a node that was chosen is not in the scene any more; remove it from the list"):
         recipe.arguments()
@@ -207,12 +223,17 @@ MAPS, REAL, OTHERS = [Source("/maps")], [Scan(Source("/real"))], [Scan(Source("/
         ("supervised", MAPS, [], "annotated scan"),
         ("supervised", [], REAL, ""),
         ("cooperative", [], REAL, ""),
-        ("learned_transforms", MAPS, REAL, "--unlabelled"),
+        ("learned_transforms", MAPS, [], "annotated scan"),
+        ("learned_transforms", [], REAL, "scan without labels"),
     ],
 )
 def test_what_is_missing_is_said(strategy: str, maps: list[Source], scans: list[Scan], words: str) -> None:
     said = lacking(Settings(strategy=strategy, label_maps=maps, scans=scans))
     assert words in said and bool(said) == bool(words)
+
+
+def test_with_scans_without_labels_nothing_is_missing() -> None:
+    assert lacking(Settings(strategy="learned_transforms", scans=REAL, unlabelled=[Source("/cohort")])) == ""
 
 
 def test_a_folder_that_is_new_empty_or_prepared_is_taken(tmp_path: Path) -> None:

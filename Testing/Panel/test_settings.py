@@ -37,6 +37,7 @@ def all_set(ids: list[str]) -> Settings:
         labels_table="muse",
         scans=[Scan(first, third), Scan(Source("/a folder"), use=MEASURE), Scan(Source("/i.nii"), Source("/l.nii")), Scan(second, Source("/l.nii"))],
         scans_table="neuromorphometrics",
+        unlabelled=[second, Source("/cohort"), third],
         target="brain-sided",
         mappings={"labels": {"found": {"17": 3}, "names": {"10000": "Läsion"}, "edits": {"17": 0}, "source": "muse", "target": "brain-sided"}},
         strategy="mixed",
@@ -125,10 +126,16 @@ def test_nodes_that_are_gone_are_left_out_and_take_their_scan_along(scene: Any) 
         volumes=[Source(node=ids[0]), Source(node=ids[1])],
         label_maps=[Source("/l.nii"), Source(node=ids[2])],
         scans=[Scan(Source(node=ids[0]), Source(node=ids[2])), Scan(Source("/image.nii"), Source(node=ids[2])), Scan(Source(node=ids[0]), Source("/l.nii"))],
+        unlabelled=[Source(node=ids[2]), Source("/u.nii"), Source(node=ids[1])],
     )
     settings.write(node)
     scene.RemoveNode(scene.GetNodeByID(ids[2]))
-    left = Settings(volumes=settings.volumes, label_maps=[Source("/l.nii")], scans=[Scan(Source(node=ids[0]), Source("/l.nii"))])
+    left = Settings(
+        volumes=settings.volumes,
+        label_maps=[Source("/l.nii")],
+        scans=[Scan(Source(node=ids[0]), Source("/l.nii"))],
+        unlabelled=[Source("/u.nii"), Source(node=ids[1])],
+    )
     assert Settings.read(node) == left
     settings.forget(ids[2])
     assert settings == left
@@ -155,6 +162,10 @@ def test_what_another_version_wrote_more_is_left_out() -> None:
     assert Settings.read(Stored(json.dumps(record))) == expected
 
 
+def test_a_strategy_that_only_another_version_has_gives_way_to_the_usual_one() -> None:
+    assert Settings.read(Stored(json.dumps({"strategy": "telepathy", "steps": 9}))) == Settings(steps=9)
+
+
 @pytest.mark.parametrize("text", ["", "{", "no json", '{"steps": 3'])
 def test_what_cannot_be_read_gives_defaults(text: str) -> None:
     assert Settings.read(Stored(text)) == Settings()
@@ -162,3 +173,4 @@ def test_what_cannot_be_read_gives_defaults(text: str) -> None:
 
 def test_the_nodes_that_are_named() -> None:
     assert all_set(["a", "b", "c"]).nodes() == {"a", "b", "c"} and Settings(label_maps=[Source("/x")]).nodes() == set()
+    assert Settings(unlabelled=[Source(node="d"), Source("/x")]).nodes() == {"d"}

@@ -1,4 +1,4 @@
-"""Train, the data: label maps and annotated scans, from files, folders and the scene."""
+"""Train, the data: label maps, annotated scans and scans without labels, from files, folders and the scene."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import qt
-import slicer
 
+from ..recipe import needs_unlabelled
 from ..settings import LEARN, MEASURE, Scan, Source
 from ..translation import tr as _
 from .context import Context, Section, fill, selected_rows, text_item, tidy
+from .sources import SourceList, ask_files, ask_folder, name_of, place_of
 from .tables import TableChoice, numberings
-
-_VOLUME_FILES = "*.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.mgz *.mgh"
 
 
 class DataSection(Section):
@@ -22,19 +21,26 @@ class DataSection(Section):
     def __init__(self, context: Context, changed: Any) -> None:
         self.context, self.changed, self.ui = context, changed, context.ui
         ui = self.ui
+        self.label_maps = SourceList(context, ui.labelMapsList, "label_maps", self._data_changed)
+        self.unlabelled = SourceList(context, ui.unlabelledList, "unlabelled", self._data_changed)
         for button, slot in (
             (ui.addLabelFilesButton, self.onAddLabelFiles),
             (ui.addLabelFolderButton, self.onAddLabelFolder),
             (ui.addLabelNodeButton, self.onAddLabelNode),
-            (ui.removeLabelButton, self.onRemoveLabels),
+            (ui.removeLabelButton, self.label_maps.remove_selected),
             (ui.addScanFilesButton, self.onAddScanFiles),
             (ui.addScanFolderButton, self.onAddScanFolder),
             (ui.addScanNodesButton, self.onAddScanNodes),
             (ui.removeScanButton, self.onRemoveScans),
+            (ui.addUnlabelledFilesButton, self.onAddUnlabelledFiles),
+            (ui.addUnlabelledFolderButton, self.onAddUnlabelledFolder),
+            (ui.addUnlabelledNodesButton, self.onAddUnlabelledNodes),
+            (ui.removeUnlabelledButton, self.unlabelled.remove_selected),
         ):
             button.connect("clicked()", slot)
         for combo in (ui.labelNodeComboBox, ui.scanVolumeComboBox, ui.scanLabelsComboBox):
             combo.connect("currentNodeChanged(vtkMRMLNode*)", self.onNodeChanged)
+        ui.unlabelledVolumesComboBox.connect("checkedNodesChanged()", self.update)
         self.tables = (
             TableChoice(context, ui.labelsTableComboBox, "labels_table", numberings(), ui.mapsMessageLabel, self._data_changed),
             TableChoice(context, ui.scansTableComboBox, "scans_table", numberings(), ui.scansMessageLabel, self._data_changed),
@@ -57,24 +63,18 @@ class DataSection(Section):
         self.changed()
 
     def _show(self) -> None:
-        self._show_label_maps()
+        self.label_maps.show()
         self._show_scans()
+        self.unlabelled.show()
         self.update()
-
-    def _show_label_maps(self) -> None:
-        self.ui.labelMapsList.clear()
-        for source in self.context.settings.label_maps:
-            item = qt.QListWidgetItem(_name(source))
-            item.setToolTip(_where(source))
-            self.ui.labelMapsList.addItem(item)
 
     def _show_scans(self) -> None:
         table, scans = self.ui.scansTable, self.context.settings.scans
         table.rowCount = len(scans)
         for row, scan in enumerate(scans):
-            table.setItem(row, 0, text_item(_name(scan.image), _where(scan.image)))
+            table.setItem(row, 0, text_item(name_of(scan.image), place_of(scan.image)))
             has_labels = scan.labels.path or scan.labels.node
-            table.setItem(row, 1, text_item(_name(scan.labels) if has_labels else _("found in the folder"), _where(scan.labels)))
+            table.setItem(row, 1, text_item(name_of(scan.labels) if has_labels else _("found in the folder"), place_of(scan.labels)))
             combo = qt.QComboBox()
             fill(combo, {LEARN: _("learn from"), MEASURE: _("measure only")}, scan.use)
             combo.connect("currentIndexChanged(int)", lambda index, scan=scan: self.onUse(scan, index))
@@ -87,6 +87,8 @@ class DataSection(Section):
         self.context.enable(ui.addLabelNodeButton, "" if ui.labelNodeComboBox.currentNode() else one)
         both = ui.scanVolumeComboBox.currentNode() and ui.scanLabelsComboBox.currentNode()
         self.context.enable(ui.addScanNodesButton, "" if both else _("Choose a loaded scan and its segmentation first."))
+        self.context.enable(ui.addUnlabelledNodesButton, "" if ui.unlabelledVolumesComboBox.checkedNodes() else _("Tick loaded scans first."))
+        ui.unlabelledCollapsibleButton.visible = needs_unlabelled(self.context.settings)
 
     def onNodeChanged(self, _node: Any = None) -> None:
         self.update()
@@ -94,38 +96,25 @@ class DataSection(Section):
     # --- label maps
 
     def onAddLabelFiles(self) -> None:
-        self._add_label_maps(_ask_files(_("Label maps to synthesise from")))
+        self.label_maps.add_paths(ask_files(_("Label maps to synthesise from")))
 
     def onAddLabelFolder(self) -> None:
-        self._add_label_maps(_ask_folder(_("Folder of label maps to synthesise from")))
-
-    def _add_label_maps(self, paths: list[str]) -> None:
-        known = {source.path for source in self.context.settings.label_maps}
-        self.context.settings.label_maps += [Source(path) for path in paths if path not in known]
-        self._data_changed()
+        self.label_maps.add_paths(ask_folder(_("Folder of label maps to synthesise from")))
 
     def onAddLabelNode(self) -> None:
         node = self.ui.labelNodeComboBox.currentNode()
-        if node and all(source.node != node.GetID() for source in self.context.settings.label_maps):
-            self.context.settings.label_maps.append(Source(node=node.GetID()))
-            self._data_changed()
-
-    def onRemoveLabels(self) -> None:
-        rows = [row for row in range(self.ui.labelMapsList.count) if self.ui.labelMapsList.item(row).isSelected()]
-        settings = self.context.settings
-        settings.label_maps = [source for row, source in enumerate(settings.label_maps) if row not in rows]
-        self._data_changed()
+        self.label_maps.add_nodes([node] if node else [])
 
     # --- annotated scans
 
     def onAddScanFiles(self) -> None:
-        for image in _ask_files(_("Annotated scans")):
-            labels = _ask_files(_("Label map of {name}").format(name=Path(image).name), str(Path(image).parent))[:1]
+        for image in ask_files(_("Annotated scans")):
+            labels = ask_files(_("Label map of {name}").format(name=Path(image).name), str(Path(image).parent))[:1]
             if labels:
                 self._add_scan(Source(image), Source(labels[0]))
 
     def onAddScanFolder(self) -> None:
-        for folder in _ask_folder(_("Folder of annotated scans")):
+        for folder in ask_folder(_("Folder of annotated scans")):
             self._add_scan(Source(folder), Source())
 
     def onAddScanNodes(self) -> None:
@@ -147,23 +136,17 @@ class DataSection(Section):
         self.context.settings.scans = [scan for row, scan in enumerate(self.context.settings.scans) if row not in rows]
         self._data_changed()
 
+    # --- scans without labels
 
-def _name(source: Source) -> str:
-    if not source.node:
-        return Path(source.path).name
-    node = slicer.mrmlScene.GetNodeByID(source.node)
-    return node.GetName() if node else _("(removed from the scene)")
+    def onAddUnlabelledFiles(self) -> None:
+        self.unlabelled.add_paths(ask_files(_("Scans without labels")))
 
+    def onAddUnlabelledFolder(self) -> None:
+        self.unlabelled.add_paths(ask_folder(_("Folder of scans without labels")))
 
-def _where(source: Source) -> str:
-    return source.path or _("loaded in Slicer")
-
-
-def _ask_files(title: str, folder: str = "") -> list[str]:
-    kinds = _("Volumes ({suffixes})").format(suffixes=_VOLUME_FILES)
-    return list(qt.QFileDialog.getOpenFileNames(slicer.util.mainWindow(), title, folder, kinds))
-
-
-def _ask_folder(title: str) -> list[str]:
-    folder = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), title, "")
-    return [folder] if folder else []
+    def onAddUnlabelledNodes(self) -> None:
+        combo = self.ui.unlabelledVolumesComboBox
+        nodes = list(combo.checkedNodes())
+        self.unlabelled.add_nodes(nodes)
+        for node in nodes:
+            combo.setCheckState(node, qt.Qt.Unchecked)

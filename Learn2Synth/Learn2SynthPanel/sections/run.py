@@ -30,11 +30,12 @@ _OWN = "file..."
 class RunSection(Section):
     """ready: installs what is missing. verdict: of the last check of the data.
 
-    opened: told (run, progress, whether to show it) when another run is followed. told: that there are new events.
+    opened: told (run, progress, whether to show it) when another run is followed. told: that there are new events. strategy_changed: another was chosen.
     """
 
-    def __init__(self, context: Context, ready: Any, verdict: Any, opened: Any, told: Any) -> None:
-        self.context, self.ready, self.verdict, self.opened, self.told, self.ui = context, ready, verdict, opened, told, context.ui
+    def __init__(self, context: Context, ready: Any, verdict: Any, opened: Any, told: Any, strategy_changed: Any) -> None:
+        self.context, self.ready, self.verdict, self.ui = context, ready, verdict, context.ui
+        self.opened, self.told, self.strategy_changed = opened, told, strategy_changed
         self.training: Training | None = None
         self.progress = Progress()
         self._heard = time.monotonic()  # when it last told something
@@ -71,7 +72,7 @@ class RunSection(Section):
         fill(ui.strategyComboBox, {name: name for name in STRATEGIES}, settings.strategy)
         learned = {"parametric": _("parameters of the synthesis"), "network": _("a network behind the synthesis"), "both": _("both")}
         fill(ui.enhancementComboBox, learned, settings.enhancement)
-        settings.strategy, settings.enhancement = ui.strategyComboBox.currentData, ui.enhancementComboBox.currentData
+        settings.enhancement = ui.enhancementComboBox.currentData
         with self.context.attempt(ui.trainMessageLabel):
             preset, settings.preset = settings.preset, Settings().preset
             read_preset(preset)  # its file may be gone, as in a scene from another computer
@@ -108,6 +109,8 @@ class RunSection(Section):
             setattr(self.context.settings, setting, chosen)
         if setting == "preset":
             self._offer_presets()
+        if setting == "strategy":
+            self.strategy_changed()
         self._chosen()
 
     def onSteps(self, value: int) -> None:
@@ -179,7 +182,7 @@ class RunSection(Section):
 
     def _make_room(self) -> None:
         """What was chosen is folded away: from now on one watches."""
-        for name in ("segment", "labelMaps", "scans", "check", "settings"):
+        for name in ("segment", "labelMaps", "scans", "unlabelled", "check", "settings"):
             getattr(self.ui, f"{name}CollapsibleButton").collapsed = True
 
     def onResume(self) -> None:
