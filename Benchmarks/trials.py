@@ -31,7 +31,7 @@ from people import ELDERS, IN_DOMAIN, elders, given, malf, scenes, synthseg
 
 from Learn2SynthLib import __version__
 from Learn2SynthLib.computer import keep_freed_memory
-from Learn2SynthLib.config import LEARNABLE, STRATEGIES, RunConfig, build_config
+from Learn2SynthLib.config import LEARNABLE, SEARCHABLE, STRATEGIES, RunConfig, build_config
 from Learn2SynthLib.learning.data import Example
 from Learn2SynthLib.learning.session import train_run
 from Learn2SynthLib.run import Run
@@ -71,6 +71,7 @@ def _taught(*settings: str, **more: Any) -> Method:
 
 
 OURS = "learn2synth"
+REST = [name for name in SEARCHABLE if name not in LEARNABLE]  # what no gradient reaches
 LONG_AND_FAST = ("lr=0.02", "duration=0.94")  # what a synthesis needs that has everything to learn
 MAIN = {
     "supervised": Method("supervised", ("supervised.augmentation=false",)),
@@ -105,6 +106,8 @@ ABLATIONS = {
     **{f"learn2synth, learning for {part} of the run": _taught(f"duration={part}") for part in (0.1, 0.2, 0.94)},
     "learn2synth, sgd": Method("learn2synth", ("optimiser.name=sgd", "optimiser.lr=0.05")),
     "learn2synth, its synthesis used again": _taught("begin={model}", "lr=0", after=OURS),
+    "learn2synth, and a search of the rest": _taught(f"search={json.dumps(REST)}"),
+    "learn2synth, pretrained": Method("learn2synth", ("network.pretrained={model}",), after="randomised"),  # of as many steps
     **{f"learn2synth, {maps} label maps": Method("learn2synth", maps=maps) for maps in (1, 2, 3)},
     **{f"randomised, {maps} label maps": Method("randomised", scans=False, maps=maps) for maps in (1, 2, 3)},
     "learn2synth, 26 label maps": Method("learn2synth", more_maps=20),
@@ -135,10 +138,14 @@ class Trial:
 
     def config(self, runs: Path) -> RunConfig:
         method = METHODS[self.method]
-        model = Run(runs / replace(self, method=method.after or self.method).name).model_path
-        settings = [setting.replace("{model}", json.dumps(str(model))) for setting in method.settings]
+        model = json.dumps(str(Run(runs / self.of(method.after).name).model_path)) if method.after else ""
+        settings = [setting.replace("{model}", model) for setting in method.settings]
         rare = ("validate_every=1000000", "preview_every=1000000")
         return build_config("quick-2d", [NETWORK, *rare, *settings], strategy=method.strategy, steps=self.steps, seed=self.seed)
+
+    def of(self, method: str) -> Trial:
+        """The same by another method."""
+        return replace(self, method=method, scans=self.scans if METHODS[method].scans else 0)
 
     def cohort(self, runs: Path) -> Cohort:
         """The label maps; of `scans` people the image too, others for every seed. Validation, once at the end, chooses nothing."""
@@ -189,7 +196,7 @@ def trials(options: argparse.Namespace) -> Iterator[Trial]:
             for scans in options.scans:
                 for method in options.methods or STUDIES[options.study]:
                     if scans >= METHODS[method].fewest if METHODS[method].scans else scans == options.scans[0]:
-                        yield Trial(method, scans if METHODS[method].scans else 0, seed, steps)
+                        yield Trial(method, scans, seed, steps).of(method)
 
 
 def read_results(path: Path = RESULTS) -> list[dict[str, Any]]:
@@ -205,8 +212,8 @@ def still_made(record: Mapping[str, Any]) -> bool:
 
 
 def relevant(config: RunConfig) -> dict[str, Any]:
-    """The configuration without the settings of other strategies; those of `supervised` say how all of them augment real scans."""
-    others = STRATEGIES.keys() - {config.strategy, "supervised"}
+    """The configuration without the settings of other strategies; `supervised` says how all of them augment real scans, `policy_search` how any searches."""
+    others = STRATEGIES.keys() - {config.strategy, "supervised", *(["policy_search"] if config.learn2synth.search else [])}
     return {key: value for key, value in config.to_json().items() if key not in others}
 
 

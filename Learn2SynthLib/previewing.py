@@ -12,17 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .config import RunConfig, SynthesisConfig
+from .config import RunConfig
 from .errors import InputError
 from .files import write_json
 from .labels import LabelTable
-from .learning.bundle import learned_synthesis
+from .learning.bundle import learned_synthesis, take_policy
 from .learning.data import Cutting, Example, Place, Preparation, preparation_for
 from .learning.factory import make_synthesizer
 from .model import Model
 from .pictures import Sheet, axial, coloured, grey, write_png
 from .randomness import stream
-from .settings import from_json, to_json
 from .synthesis.classes import TissueClasses
 from .synthesis.sampling import SynthesisDraw
 from .synthesis.synthesizer import Synthesizer
@@ -111,9 +110,8 @@ def make_previewer(config: RunConfig, model: Model | None, subjects: Sequence[Su
         preparation = replace(preparation, classes=TissueClasses(tuple(model.card["tissue_classes"])))
     synthesizer = make_synthesizer(config, preparation)
     if model is not None:
-        if model.card.get("preset"):
-            synthesizer.adopt(from_json(SynthesisConfig, to_json(config.synthesis) | model.card["preset"]["synthesis"], "preset of the model"))
         synthesizer.load_state_dict(learned_synthesis(model), strict=False)
+        take_policy(synthesizer, model)
     return Previewer(synthesizer, preparation, [preparation.example(subject) for subject in subjects])
 
 

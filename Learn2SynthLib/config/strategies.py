@@ -102,6 +102,9 @@ class Learn2SynthConfig:
     )
     learn: tuple[str, ...] = setting(LEARNABLE, "which synthesis parameters are learned; the others keep their prior", choices=LEARNABLE)
     fixed: tuple[str, ...] = setting((), "which of them are learned as one value instead of a range", choices=LEARNABLE)
+    search: tuple[str, ...] = setting(
+        (), "synthesis settings that it does not learn, searched along by comparing policies; when and how often as policy_search has it", choices=SEARCHABLE
+    )
     share: float = setting(0.375, "part of each batch drawn from the wide prior, which keeps the network contrast-agnostic", low=0, high=0.95)
     any_contrast: float = setting(0.5, "part of these that is wide in contrast alone, all else drawn as learned: images like the scans", low=0, high=1)
     hypergradient: str = setting("one_sided", "exact, or the cheaper finite differences", choices=("exact", "one_sided", "central"))
@@ -121,6 +124,17 @@ class Learn2SynthConfig:
     lr: float = setting(3e-3, "learning rate of the synthesis parameters, each measured in the width of its bounds; 0: the synthesis stays as it begins", low=0)
     network_lr: float = setting(1e-3, "learning rate of the enhancement network", low=0)
     network_features: tuple[int, ...] = setting((8, 16, 32), "channels of the enhancement network, finest first", low=1, high=512, sizes=tuple(range(1, 7)))
+
+    def __post_init__(self) -> None:
+        both = [name for name in self.search if name in self.by_gradient]
+        if both:
+            found = f"{', '.join(both)}, which the hypergradient learns"
+            raise InputError("search", found, "what is not in learn2synth.learn", "leave it out of one of the two")
+
+    @property
+    def by_gradient(self) -> tuple[str, ...]:
+        """The synthesis parameters whose ranges are learned."""
+        return () if self.enhancement == "network" else self.learn
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,13 @@ import safetensors.torch
 from torch import Tensor
 
 from .. import __version__
-from ..config import RunConfig
+from ..config import RunConfig, SynthesisConfig
 from ..errors import InputError
 from ..model import SCHEMA, SYNTHESIS, Model
+from ..settings import from_json
 from ..synthesis.synthesizer import Synthesizer
 from ..volume.intensity import HIGH, LOW
+from .policy import as_settings
 from .strategy import Strategy
 
 CITATION = (
@@ -73,9 +75,22 @@ def take_synthesis(synthesizer: Synthesizer, model: Model, where: object) -> Non
             where, "has learned another synthesis than this run's", "the same tissue classes and learned parameters", "train with its settings and tables"
         )
     synthesizer.load_state_dict(learned)
+    take_policy(synthesizer, model)
+
+
+def take_policy(synthesizer: Synthesizer, model: Model) -> None:
+    """Gives learned draws what the model's training has searched, as its expected policy; nothing where it searched nothing."""
+    learned = as_settings({name: entry["learned"] for name, entry in (model.card.get("learned") or {}).items()})
+    searched = {name: value for name, value in learned.items() if name not in synthesizer.ranges.ends}
+    checked = from_json(SynthesisConfig, searched, "what the model has learned")
+    synthesizer.ranges.adopt({name: getattr(checked, name) for name in searched})
 
 
 def _data(cohort: dict[str, Any]) -> list[dict[str, Any]]:
     """What was trained on, by name and checksum: a model that is passed on carries no paths of the machine it was made on."""
-    subjects = cohort.get("subjects", [])
-    return [subject | {kind: subject[kind]["sha256"] for kind in ("image", "labels") if subject.get(kind)} for subject in subjects]
+    return [_told_subject(subject) for subject in cohort.get("subjects", [])]
+
+
+def _told_subject(subject: dict[str, Any]) -> dict[str, Any]:
+    files = {kind: subject[kind]["sha256"] for kind in ("image", "labels") if subject.get(kind)}
+    return subject | files | {"table": Path(subject["table"]).name}

@@ -19,9 +19,8 @@ from torch import Tensor
 from ..config import RunConfig
 from ..errors import InputError
 from ..randomness import stream
-from ..segmentation.fast_and_slow import CooperativeNetwork
+from ..segmentation.fast_and_slow import CooperativeNetwork, ImageDecoder
 from ..segmentation.losses import segmentation_loss
-from .factory import make_image_decoder
 from .masks import draw_mask, masked
 from .strategy import Strategy, Task
 
@@ -42,7 +41,8 @@ class Cooperative(Strategy):
         super().__init__(task)
         assert isinstance(task.network, CooperativeNetwork), "the configuration's `trained_network`"
         self.network, self.settings = task.network, task.config.cooperative
-        self.image_decoder = make_image_decoder(task.config).to(task.device)
+        network = task.config.network
+        self.image_decoder = ImageDecoder(task.config.ndim, network.features, network.scales[0]).to(task.device)
         task.optimiser.add_param_group({"params": list(self.image_decoder.parameters())})
 
     @classmethod

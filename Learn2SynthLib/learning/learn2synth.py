@@ -1,7 +1,8 @@
 """Learn2Synth: the synthesis learns from real scans, the network from the synthesis (Hu et al. 2025).
 
 Part of each batch is drawn from the wide prior, so that the network stays useful on other contrasts; the rest comes from the
-learned synthesis, and only that part carries the hypergradient.
+learned synthesis, and only that part carries the hypergradient. What no gradient reaches can be searched along with it: steps that do not teach then draw
+that part by sampled policies, and some of them compare two on the scans. Steps that teach draw it by the expected policy: hypergradients are noisy enough.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from ..config import MEASURED, PRIOR
+from ..config import MEASURED, PRIOR, RunConfig
+from ..errors import InputError
 from ..model import Model
 from ..segmentation.losses import segmentation_loss
 from .bundle import take_synthesis
 from .hypergradient import METHODS, Weights, through_update
 from .measuring import begin_at_measured
-from .strategy import Strategy, Task
+from .policy_distribution import PolicyDistribution, is_due
+from .strategy import LearnedParts, Strategy, Task
 
 
 @dataclass(frozen=True)
@@ -59,20 +62,34 @@ class Learn2Synth(Strategy):
         super().__init__(task)
         self.settings = task.config.learn2synth
         _begin(task)
+        self.policies = _policies(task)
         self.lessons = Lessons(self.settings.memory)
         self.teacher = _teacher(task)
         self.rates = [group["lr"] for group in self.teacher.param_groups]
 
-    def step(self, index: int) -> dict[str, float]:
-        teach = self.settings.lr > 0 and 0 <= self._taught(index) < 1 and index % self.settings.every == 0
-        batch = self._batch(index, teach)
-        if teach:
-            return self._teach(index, batch)
-        return {"synthetic_loss": self.task.train(batch.joined(batch.images), batch.target)}
+    @classmethod
+    def check(cls, config: RunConfig, scans: int, label_maps: bool) -> None:
+        """When every step in which policies would be compared teaches the synthesis."""
+        if config.learn2synth.search and not any(_compares(config, index) for index in range(config.steps)):
+            found = f"nothing can be searched in {config.steps} steps, learn2synth.every {config.learn2synth.every}"
+            raise InputError("learn2synth.search", found, remedy="set learn2synth.every=2, learn2synth.duration lower, or more steps")
 
-    def _taught(self, index: int) -> float:
-        """Part of the synthesis's learning that is done: below 0 before it begins, from 1 on when it is over."""
-        return (index / self.task.config.steps - self.settings.start) / self.settings.duration
+    @classmethod
+    def learns(cls, config: RunConfig) -> LearnedParts:
+        settings = config.learn2synth
+        return LearnedParts(settings.by_gradient, settings.fixed, () if settings.enhancement == "parametric" else settings.network_features)
+
+    def step(self, index: int) -> dict[str, float]:
+        if _teaches(self.task.config, index):
+            return self._teach(index, self._batch(index, teach=True))
+        if self.policies is None:
+            return self._train(index)
+        return self.policies.step(index, lambda: self._train(index), _compares(self.task.config, index))
+
+    def _train(self, index: int) -> dict[str, float]:
+        """One step of the network alone; what is random depends on the index alone."""
+        batch = self._batch(index, teach=False)
+        return {"synthetic_loss": self.task.train(batch.joined(batch.images), batch.target)}
 
     def _teach(self, index: int, batch: Batch) -> dict[str, float]:
         """One step of the network, then one of the synthesis by the loss of the stepped network on real scans."""
@@ -84,7 +101,7 @@ class Learn2Synth(Strategy):
         learned = METHODS[self.settings.hypergradient](loss, weights, batch.images.detach(), self.settings.epsilon)
         self._update(learned.gradient)
         real_loss, v = self._lesson(index)
-        self._update_synthesis(batch.images, learned.pullback(through_update(self.task.optimiser, learned.gradient, v)), self._taught(index))
+        self._update_synthesis(batch.images, learned.pullback(through_update(self.task.optimiser, learned.gradient, v)), _taught(self.task.config, index))
         return {"synthetic_loss": float(learned.loss), "real_loss": real_loss}
 
     def _batch(self, index: int, teach: bool) -> Batch:
@@ -145,12 +162,29 @@ class Learn2Synth(Strategy):
 
     def state(self) -> dict[str, Any]:
         lessons = {"count": self.lessons.count, "total": self.lessons.total}
-        return {"synthesizer": self.synthesis_state(), "teacher": self.teacher.state_dict(), "lessons": lessons}
+        searched = {"policies": self.policies.state()} if self.policies else {}
+        return {"synthesizer": self.synthesis_state(), "teacher": self.teacher.state_dict(), "lessons": lessons} | searched
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         self.task.synthesizer.load_state_dict(state["synthesizer"])
         self.teacher.load_state_dict(state["teacher"])
         self.lessons.count, self.lessons.total = state["lessons"]["count"], dict(state["lessons"]["total"])
+        if self.policies:
+            self.policies.load_state(state["policies"])
+
+
+def _taught(config: RunConfig, index: int) -> float:
+    """Part of the synthesis's learning that is done at step `index`: below 0 before it begins, from 1 on when it is over."""
+    return (index / config.steps - config.learn2synth.start) / config.learn2synth.duration
+
+
+def _teaches(config: RunConfig, index: int) -> bool:
+    return config.learn2synth.lr > 0 and 0 <= _taught(config, index) < 1 and index % config.learn2synth.every == 0
+
+
+def _compares(config: RunConfig, index: int) -> bool:
+    """Never in a step that teaches, and, because that is the first of each few, in the last of each few."""
+    return is_due(config, index + 1) and not _teaches(config, index)
 
 
 def _begin(task: Task) -> None:
@@ -160,6 +194,12 @@ def _begin(task: Task) -> None:
         begin_at_measured(task.synthesizer.ranges, task.real, task.config.synthesis)
     elif begin != PRIOR:
         take_synthesis(task.synthesizer, Model.read(begin), begin)
+
+
+def _policies(task: Task) -> PolicyDistribution | None:
+    """What is searched, from where the synthesis begins on."""
+    search = task.config.learn2synth.search
+    return PolicyDistribution(task, search, task.real, task.synthesizer.ranges.taught) if search else None
 
 
 def _teacher(task: Task) -> torch.optim.Optimizer:

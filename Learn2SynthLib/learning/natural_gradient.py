@@ -35,6 +35,10 @@ class CategoricalSearch:
         self.path: Vectors = [torch.zeros(size, dtype=torch.float64) for size in sizes]
         self.weight, self.caution = 0.0, 1.0
 
+    def begin(self, probabilities: Vectors) -> None:
+        """Starts at these instead of the uniform ones, raised to their floors."""
+        self.probabilities = [_above(p, self.floor(len(p))) for p in probabilities]
+
     @property
     def step_length(self) -> float:
         """Length of the next step in the Fisher metric."""

@@ -1,4 +1,4 @@
-"""Policies: which settings of the synthesis are searched, in which values, and what a policy makes of the settings.
+"""Policies: which settings of the synthesis are searched, in which values, and where a search begins.
 
 A policy chooses one value for each end of an interval, each probability and each other number. Scaling, the probabilities and (by its logarithm) gamma span
 what they do in Xu et al. 2020; the rest has values about the defaults of SynthesisConfig: rotation and warp, which the paper measures otherwise, and what it
@@ -7,18 +7,18 @@ does not search (flips, cropping, noise, bias field, resolution, removed tissue)
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from ..config import RunConfig, SynthesisConfig
-from ..errors import InputError
+from ..config import SynthesisConfig
 
 VALUES = 11  # of each choice, as in the paper
 OF_LABEL_MAPS = ("dark_background", "skull_strip")  # what a real image cannot be rendered with
+AWAY = 0.1  # part of a choice's span that a search begins away from its ends: at an end it would try nothing else
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,12 @@ class Choice:
     def name(self) -> str:
         """`scaling.low`, `flip`: as the learned synthesis is told everywhere."""
         return f"{self.parameter}.{self.end}" if self.end else self.parameter
+
+    def part(self, settings: SynthesisConfig) -> float:
+        """Where these settings lie in the span of the values: 0 lowest, 1 highest, below and above outside."""
+        value = getattr(settings, self.parameter)
+        number = value[self.end == "high"] if self.end else value
+        return (number - self.values[0]) / (self.values[-1] - self.values[0])
 
 
 def _number(parameter: str, least: float, most: float) -> Choice:
@@ -73,37 +79,51 @@ CHOICES = (
 
 @dataclass(frozen=True)
 class PolicySpace:
-    """The choices of a run, and the settings that they change."""
+    """The choices of a search."""
 
-    settings: SynthesisConfig
     choices: tuple[Choice, ...]
 
     @classmethod
-    def of(cls, config: RunConfig) -> PolicySpace:
-        """Raises InputError when nothing is left to search."""
-        search, real = config.policy_search.search, config.policy_search.images == "real"
-        choices = tuple(c for c in CHOICES if c.parameter in search and not (real and c.parameter in OF_LABEL_MAPS))
-        if not choices:
-            allowed = "something that changes real images too"
-            raise InputError("policy_search.search", f"{', '.join(search)} of real images", allowed, "add to it, or set policy_search.images=synthetic")
-        return cls(config.synthesis, choices)
+    def of(cls, parameters: Collection[str]) -> PolicySpace:
+        """All choices of these settings."""
+        return cls(tuple(choice for choice in CHOICES if choice.parameter in parameters))
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Number of values of each choice."""
         return tuple(len(choice.values) for choice in self.choices)
 
-    def policy(self, categories: Sequence[int]) -> SynthesisConfig:
-        """The settings with the value of each category in its place."""
-        return dataclasses.replace(self.settings, **self.changes({c.name: c.values[k] for c, k in zip(self.choices, categories, strict=True)}))
+    def policy(self, categories: Sequence[int]) -> dict[str, Any]:
+        """Fields of SynthesisConfig with the value of each category."""
+        return as_settings({choice.name: choice.values[k] for choice, k in zip(self.choices, categories, strict=True)})
 
     def expected(self, probabilities: Sequence[Tensor]) -> dict[str, float]:
         """Mean value of each choice, by name. Values are ordered, so the mean of a policy is one too; for probabilities it says exactly how often."""
         return {c.name: float(p @ p.new_tensor(c.values)) for c, p in zip(self.choices, probabilities, strict=True)}
 
-    def changes(self, values: Mapping[str, float]) -> dict[str, Any]:
-        """Fields of SynthesisConfig, of values by the names of the choices."""
-        ends: dict[str, list[float]] = {}
-        for choice in self.choices:  # the low end stands before the high one
+    def about(self, settings: SynthesisConfig) -> list[Tensor]:
+        """Probabilities whose expected policy is these settings, or, near the ends of a choice's span and beyond, the nearest that is not."""
+        return [_most_open(len(choice.values), min(max(choice.part(settings), AWAY), 1 - AWAY)) for choice in self.choices]
+
+
+def as_settings(values: Mapping[str, float]) -> dict[str, Any]:
+    """Fields of SynthesisConfig, of values by the names of choices; other names are left out."""
+    ends: dict[str, list[float]] = {}
+    for choice in CHOICES:  # the low end stands before the high one
+        if choice.name in values:
             ends.setdefault(choice.parameter, []).append(values[choice.name])
-        return {parameter: tuple(numbers) if len(numbers) == 2 else numbers[0] for parameter, numbers in ends.items()}
+    return {parameter: tuple(numbers) if len(numbers) == 2 else numbers[0] for parameter, numbers in ends.items()}
+
+
+def _most_open(size: int, part: float) -> Tensor:
+    """Of all distributions over evenly spaced values whose mean is at that part of their span the one of greatest entropy: a geometric one.
+
+    In the middle it is uniform.
+    """
+    positions = torch.linspace(0, 1, size, dtype=torch.float64)
+    least, most = -1e3, 1e3  # of the slope of its logarithm, halved until it is found
+    for _ in range(80):
+        slope = (least + most) / 2
+        probabilities = (slope * positions).softmax(0)
+        least, most = (slope, most) if float(probabilities @ positions) < part else (least, slope)
+    return probabilities

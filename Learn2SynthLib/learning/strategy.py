@@ -61,7 +61,8 @@ class Task:
     @torch.no_grad()
     def counterparts(self, step: int, count: int) -> tuple[Tensor, Tensor]:
         """Images of the learned synthesis, and their targets, of the very anatomy and pose of `real_batch` of that step."""
-        places, draws = self._of_real(step, count, learned=True)
+        places, shown = self._of_real(step, count)
+        draws = [draw.in_pose_of(real) for draw, real in zip(self._of_real(step, count, learned=True)[1], shown)]
         return self.synthesizer.render(self.cutting.maps(self.real, places, self.device), draws)
 
     def _of_real(self, step: int, count: int, learned: bool = False) -> tuple[list[Place], list[SynthesisDraw]]:
@@ -76,6 +77,15 @@ class Task:
         loss.backward()
         self.optimiser.step()
         return float(loss.detach())
+
+
+@dataclass(frozen=True)
+class LearnedParts:
+    """What of the synthesis gradients teach. ranges: learnable parameters, fixed: those learned as one value; features: channels of a network behind them."""
+
+    ranges: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
+    features: tuple[int, ...] = ()
 
 
 class Strategy(ABC):
@@ -95,6 +105,11 @@ class Strategy(ABC):
 
         scans: how many annotated ones may be learned from. label_maps: whether there is any to render.
         """
+
+    @classmethod
+    def learns(cls, config: RunConfig) -> LearnedParts:
+        """What of the synthesis the steps of this configuration teach by gradients."""
+        return LearnedParts()
 
     @abstractmethod
     def step(self, index: int) -> dict[str, float]:

@@ -7,7 +7,8 @@ parameter's bounds so that one learning rate suits all of them.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,21 +19,22 @@ from .contrast import read_contrast
 
 
 class Ranges(nn.Module):
-    """Prior and learned ends of each learnable parameter.
+    """Prior and learned ends of each learnable parameter, and what else learned draws are drawn by.
 
     learn: names whose ends are trained (Hu et al. 2025, section 3.2); the others stay at their prior. fixed: names that are
     learned as one value. Learned ends live in [0, 1], the bounds of the parameter. chances: the probabilities of learned draws, in the order of
-    MEASURABLE.
+    MEASURABLE. adopted: settings of SynthesisConfig, by name, that learned draws have in place of all these.
     """
 
     def __init__(self, config: SynthesisConfig, classes: TissueClasses, learn: Sequence[str] = (), fixed: Sequence[str] = ()) -> None:
         super().__init__()
-        self.classes = classes
+        self.config, self.classes = config, classes
         self.entries = _entries(config, classes)
         self.bounds = {f.name: (f.metadata["low"], f.metadata["high"]) for f in dataclasses.fields(config) if f.name in LEARNABLE}
-        self.prior = {name: torch.tensor(getattr(config, name), dtype=torch.float64)[:, None].repeat(1, len(self.entries[name])) for name in LEARNABLE}
+        self.prior = {name: self._of_each(name, getattr(config, name)) for name in LEARNABLE}
         self._specialise(config.contrast)
         self.fixed = frozenset(fixed)
+        self.adopted: dict[str, Any] = {}
         self.chances: Tensor
         self.register_buffer("chances", torch.tensor([getattr(config, name) for name in MEASURABLE]))
         self.ends = nn.ParameterDict()
@@ -46,6 +48,10 @@ class Ranges(nn.Module):
             for tissue, interval in rows.items():
                 if tissue in self.classes.names:
                     self.prior[name][:, self.classes.names.index(tissue)] = torch.tensor(interval, dtype=torch.float64)
+
+    def _of_each(self, name: str, interval: Sequence[float]) -> Tensor:
+        """An interval as the low and high ends of each number of a parameter: (2, n)."""
+        return torch.tensor(interval, dtype=torch.float64)[:, None].repeat(1, len(self.entries[name]))
 
     def _within_bounds(self, name: str, ends: Tensor) -> Tensor:
         """Low and high ends (2, n), in the parameter's unit, as they are learned: (2, n) from 0 to 1; (1, n) when one value is learned."""
@@ -61,26 +67,30 @@ class Ranges(nn.Module):
             there = self._within_bounds(name, ends).to(here)
             here.copy_(torch.where(there.isnan(), here, there))
 
-    @torch.no_grad()
-    def adopt(self, config: SynthesisConfig) -> None:
-        """Puts the ends that are learned, and the chances, where `config` has them."""
-        for name in self.ends:
-            self.begin(name, torch.tensor(getattr(config, name))[:, None].repeat(1, len(self.entries[name])))
-        self.chances.copy_(torch.tensor([getattr(config, name) for name in MEASURABLE]))
+    def adopt(self, settings: Mapping[str, Any]) -> None:
+        """Gives learned draws these settings, by the names of SynthesisConfig; what has been adopted before and is not among them stays.
 
-    def taught(self, config: SynthesisConfig) -> SynthesisConfig:
-        """What learned draws are drawn by: `config` with the chances that they have."""
-        return dataclasses.replace(config, **dict(zip(MEASURABLE, self.chances.tolist())))
+        Nothing whose ends are learned: those are theirs already.
+        """
+        assert not settings.keys() & self.ends.keys()
+        self.adopted |= settings
+
+    @property
+    def taught(self) -> SynthesisConfig:
+        """What learned draws are drawn by, but for the learned ends: the prior with its chances as measured and what has been adopted."""
+        return dataclasses.replace(self.config, **dict(zip(MEASURABLE, self.chances.tolist())) | self.adopted)
 
     def value(self, name: str, positions: Tensor, learned: Tensor) -> Tensor:
         """Values (B, n), in the parameter's unit, at `positions` (B, n) from 0 to 1; `learned` (B,) chooses the range."""
-        low, high = self.prior[name].to(positions)
-        prior = low + (high - low) * positions
-        if name not in self.ends:
+        prior = _between(self.prior[name], positions)
+        if name in self.ends:
+            bottom, top = self.bounds[name]
+            ends = self.ends[name].to(positions.dtype)
+            taught = bottom + (top - bottom) * torch.lerp(ends[:1], ends[-1:], positions)
+        elif name in self.adopted:
+            taught = _between(self._of_each(name, self.adopted[name]), positions)
+        else:
             return prior
-        bottom, top = self.bounds[name]
-        ends = self.ends[name].to(positions.dtype)
-        taught = bottom + (top - bottom) * torch.lerp(ends[:1], ends[-1:], positions)
         return torch.where(learned[:, None], taught, prior)
 
     @torch.no_grad()
@@ -93,7 +103,7 @@ class Ranges(nn.Module):
             ends.copy_(torch.where(crossed, middle, ends))
 
     def summary(self) -> dict[str, float]:
-        """Learned ends by readable name, in their units: `noise.low`, `contrast_mean.thalamus.high`; one value: `noise`."""
+        """Learned ends by readable name, in their units: `noise.low`, `contrast_mean.thalamus.high`; one value: `noise`. And what has been adopted."""
         report = {}
         for name, ends in self.ends.items():
             bottom, top = self.bounds[name]
@@ -101,7 +111,7 @@ class Ranges(nn.Module):
             for suffix, row in zip(("",) if len(rows) == 1 else (".low", ".high"), rows):
                 for entry, value in zip(self.entries[name], row):
                     report[f"{name}{entry}{suffix}"] = value
-        return report
+        return report | _told(self.adopted)
 
     def prior_summary(self) -> dict[str, float]:
         """The prior of each entry of `summary`, under the same name."""
@@ -110,7 +120,21 @@ class Ranges(nn.Module):
             for entry, low, high in zip(self.entries[name], *self.prior[name].tolist()):
                 ends = {"": (low + high) / 2} if name in self.fixed else {".low": low, ".high": high}
                 report |= {f"{name}{entry}{suffix}": end for suffix, end in ends.items()}
-        return report
+        return report | _told({name: getattr(self.config, name) for name in self.adopted})
+
+
+def _between(ends: Tensor, positions: Tensor) -> Tensor:
+    """Values (B, n) at positions (B, n) from 0 to 1 between low and high ends (2, n)."""
+    low, high = ends.to(positions)
+    return low + (high - low) * positions
+
+
+def _told(settings: Mapping[str, Any]) -> dict[str, float]:
+    """Settings as numbers by readable name: `flip`, and of an interval `scaling.low` and `scaling.high`."""
+    told: dict[str, float] = {}
+    for name, value in settings.items():
+        told |= {f"{name}.low": value[0], f"{name}.high": value[1]} if isinstance(value, tuple) else {name: value}
+    return told
 
 
 def _entries(config: SynthesisConfig, classes: TissueClasses) -> dict[str, list[str]]:

@@ -40,7 +40,7 @@ class Synthesizer(nn.Module):
     """Draws and renders synthetic images on one grid.
 
     ranges: prior and learned parameters. enhancement: a network that adds a residual to images of learned draws, or None.
-    mirror: target value after a left/right flip, by target value. adopted: what learned draws are drawn by, but for what `ranges` has learned.
+    mirror: target value after a left/right flip, by target value.
     """
 
     def __init__(self, config: SynthesisConfig, grid: GridConfig, ranges: Ranges, mirror: Sequence[int], enhancement: nn.Module | None = None) -> None:
@@ -48,7 +48,6 @@ class Synthesizer(nn.Module):
         self.config, self.classes, self.ranges, self.enhancement = config, ranges.classes, ranges, enhancement
         self.spacing_mm = tuple(grid.spacing_mm[: len(grid.shape)])
         self.window = Window(tuple(grid.shape), self.spacing_mm)
-        self.adopted = config
         self.sizes = DrawSizes(len(grid.shape), len(self.classes.names), len(config.bias_spacing_mm))
         self.mirror: Tensor
         self.register_buffer("mirror", torch.tensor(list(mirror)), persistent=False)
@@ -59,12 +58,7 @@ class Synthesizer(nn.Module):
         return tuple(size + 2 * round(size / 8) for size in self.window.shape)
 
     def draw(self, rng: random.Random, learned: bool = False, any_contrast: bool = False) -> SynthesisDraw:
-        return draw(self.ranges.taught(self.adopted) if learned else self.config, self.sizes, rng, learned, any_contrast)
-
-    def adopt(self, config: SynthesisConfig) -> None:
-        """Makes `config` what learned draws are drawn by; of the learnable parameters those whose ranges are learned."""
-        self.adopted = config
-        self.ranges.adopt(config)
+        return draw(self.ranges.taught if learned else self.config, self.sizes, rng, learned, any_contrast)
 
     def render(self, maps: Maps, draws: Sequence[SynthesisDraw]) -> tuple[Tensor, Tensor]:
         """Images (B, 1, *shape) in [0, 1] and targets (B, *shape) of int64; the same draws give the same images."""

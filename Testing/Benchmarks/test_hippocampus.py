@@ -10,7 +10,7 @@ import pytest
 
 from Learn2SynthLib.labels import load_table
 from Learn2SynthLib.learning.policy import PolicySpace
-from Learn2SynthLib.learning.policy_search import _parted
+from Learn2SynthLib.learning.policy_search import _parted, _searched
 
 PEOPLE = 36
 
@@ -35,7 +35,7 @@ def record(hippocampus: ModuleType) -> Callable[..., dict[str, Any]]:
         names = [f"{person:03d}_{2 * person - side:03d}" for person in range(1, 11) for side in (1, 0)]
         scores = {name: {"dice": {"mean": dice + 0.001 * k, "a": dice}, "hd95_mm": {"mean": 2.0, "a": 2.0} if k else {}} for k, name in enumerate(names)}
         config = hippocampus.settings(trial.config())
-        choices = PolicySpace.of(trial.config()).choices if method == hippocampus.SEARCH else ()
+        choices = PolicySpace.of(_searched(trial.config())).choices if method == hippocampus.SEARCH else ()
         prior = {choice.name: sum(choice.values) / len(choice.values) for choice in choices}
         learned = prior | ({"flip": 0.75} if prior else {})
         made = {"trial": vars(trial), "config": config, "seconds": 120.0, "cases": scores, "learned": learned, "prior": prior, "versions": {}}

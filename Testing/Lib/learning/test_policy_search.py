@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import torch
 from Learn2SynthLib.config import SEARCHABLE, RunConfig, SynthesisConfig, build_config
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.learning.bundle import make_model
-from Learn2SynthLib.learning.policy import CHOICES, PolicySpace
-from Learn2SynthLib.learning.policy_search import PolicySearch
+from Learn2SynthLib.learning.natural_gradient import CategoricalSearch
+from Learn2SynthLib.learning.policy import AWAY, CHOICES, PolicySpace
+from Learn2SynthLib.learning.policy_search import PolicySearch, _searched
 from Learn2SynthLib.learning.randomised import Randomised
 from Learn2SynthLib.learning.strategy import Task
 from Learn2SynthLib.learning.trainer import check_needs
@@ -55,9 +57,9 @@ def test_everything_that_can_be_searched_has_its_choices() -> None:
 
 
 @pytest.mark.parametrize("extreme", [0, -1])
-def test_the_ends_of_every_choice_are_settings(extreme: int, searching: Tiny) -> None:
-    space = PolicySpace.of(searching("synthetic"))
-    policy = space.policy([range(size)[extreme] for size in space.sizes])
+def test_the_ends_of_every_choice_are_settings(extreme: int) -> None:
+    space = PolicySpace.of(SEARCHABLE)
+    policy = SynthesisConfig(**space.policy([range(size)[extreme] for size in space.sizes]))
     assert from_json(SynthesisConfig, to_json(policy), "policy") == policy
 
 
@@ -66,18 +68,39 @@ def test_no_low_end_passes_its_high_end() -> None:
     assert all(max(values) <= min(ends[name.replace(".low", ".high")]) for name, values in ends.items() if name.endswith(".low"))
 
 
-def test_a_policy_sets_what_it_names_and_nothing_else(searching: Tiny) -> None:
-    config = searching("real", 'policy_search.search=["scaling","flip"]', "synthesis.noise=[0.01,0.02]")
-    space = PolicySpace.of(config)
+def test_a_policy_sets_what_it_names_and_nothing_else() -> None:
+    space = PolicySpace.of(["scaling", "flip"])
     assert [choice.name for choice in space.choices] == ["scaling.low", "scaling.high", "flip"]
-    assert space.policy([0, 10, 5]) == dataclasses.replace(config.synthesis, scaling=(0.5, 1.5), flip=0.5)
+    assert space.policy([0, 10, 5]) == {"scaling": (0.5, 1.5), "flip": 0.5}
     uniform = [torch.full((11,), 1 / 11, dtype=torch.float64)] * 3
     assert space.expected(uniform) == pytest.approx({"scaling.low": 0.75, "scaling.high": 1.25, "flip": 0.5})
 
 
 def test_what_only_label_maps_are_rendered_with_is_not_searched_on_real_images(searching: Tiny) -> None:
-    names = {images: {choice.parameter for choice in PolicySpace.of(searching(images)).choices} for images in IMAGES}
+    names = {images: set(_searched(searching(images))) for images in IMAGES}
     assert names["synthetic"] == set(SEARCHABLE) and names["synthetic"] - names["real"] == {"dark_background", "skull_strip"}
+
+
+def test_a_search_begins_about_settings() -> None:
+    """The expected policy is these settings, unless they are near an end; log-probabilities are a line, which alone has the greatest entropy."""
+    space = PolicySpace.of(["scaling", "flip", "crop", "skull_strip", "thick_slices"])
+    settings = SynthesisConfig(scaling=(0.8, 1.45), flip=0.5, crop=0.1, skull_strip=1.0, thick_slices=0.0)
+    beginning = space.about(settings)
+    expected = {"scaling.low": 0.8, "scaling.high": 1.45, "flip": 0.5, "crop": 0.1, "skull_strip": 1 - AWAY, "thick_slices": AWAY}
+    assert space.expected(beginning) == pytest.approx(expected)
+    for probabilities in beginning:
+        slopes = probabilities.log().diff()
+        assert float(probabilities.sum()) == pytest.approx(1) and torch.allclose(slopes, slopes[0].expand_as(slopes), atol=1e-6)
+
+
+def test_a_search_that_begins_near_a_wrong_end_leaves_it() -> None:
+    space, rng = PolicySpace.of(["flip", "crop", "skull_strip", "thick_slices"]), random.Random(0)
+    search = CategoricalSearch(space.sizes)
+    search.begin(space.about(SynthesisConfig(flip=1.0, crop=0.5, skull_strip=1.0, thick_slices=1.0)))
+    for _ in range(300):
+        policies = sorted((search.sample(rng) for _ in range(2)), key=lambda policy: sum(policy) + rng.gauss(0, 3))
+        search.update(*policies)
+    assert all(part < 0.25 for part in space.expected(search.probabilities).values())
 
 
 def test_the_page_shows_the_space_as_it_is() -> None:
@@ -117,8 +140,9 @@ def test_one_scan_is_enough_for_synthetic_images(tiny: Tiny, cohort: Cohort) -> 
 def test_scans_held_apart_do_not_touch_the_step_of_the_network(images: str, searching: Tiny, make_task: MakeTask) -> None:
     config = searching(images)
     strategies = [PolicySearch(make_task(config)) for _ in range(2)]
-    assert [e.name for e in strategies[0].scored] == (["sub-4"] if images == "real" else ["sub-3", "sub-4"])
-    strategies[1].scored = [dataclasses.replace(e, image=torch.rand_like(e.image), target=e.target.flip(0)) for e in strategies[1].scored]
+    assert [e.name for e in strategies[0].policies.scans] == (["sub-4"] if images == "real" else ["sub-3", "sub-4"])
+    scored = strategies[1].policies
+    scored.scans = [dataclasses.replace(e, image=torch.rand_like(e.image), target=e.target.flip(0)) for e in scored.scans]
     losses = [strategy.step(0) for strategy in strategies]
     assert torch.equal(*(weights(strategy.task) for strategy in strategies))
     assert losses[0]["scored_loss"] != losses[1]["scored_loss"]
@@ -137,9 +161,9 @@ def test_two_equal_policies_are_told_apart_by_nothing(images: str, searching: Ti
     """Same weights, same state of the optimiser, same windows, same random numbers: also after steps have been made."""
     strategy = PolicySearch(make_task(searching(images)))
     scores: list[float] = []
-    score = strategy._score
-    strategy._score = lambda *scans: scores.append(score(*scans)) or scores[-1]  # type: ignore[func-returns-value,method-assign]
-    strategy._sampled = lambda index, number: (5,) * len(strategy.space.choices)  # type: ignore[method-assign]
+    policies, score = strategy.policies, strategy.policies._score
+    policies._score = lambda *scans: scores.append(score(*scans)) or scores[-1]  # type: ignore[func-returns-value,method-assign]
+    policies._sampled = lambda index, number: (5,) * len(policies.space.choices)  # type: ignore[method-assign]
     for index in range(3):
         strategy.step(index)
     assert scores[0::2] == scores[1::2] and len(set(scores)) == 3
@@ -151,21 +175,22 @@ def test_a_comparison_is_one_step_of_the_network(searching: Tiny, make_task: Mak
     strategy = PolicySearch(make_task(searching("synthetic")))
     plain = copy.deepcopy(strategy)
     strategy.step(0)
-    plain._train(0, plain._sampled(0, 1))
+    plain.policies._by(plain.policies._sampled(0, 1), lambda: plain._train(0))
     assert torch.equal(weights(strategy.task), weights(plain.task))
 
 
 @pytest.mark.parametrize("images", IMAGES)
 def test_the_policy_moves_to_what_scores_better(images: str, searching: Tiny, make_task: MakeTask) -> None:
     strategy = PolicySearch(make_task(searching(images)))
-    strategy._train = lambda index, policy: strategy.task.synthesizer.adopt(strategy.space.policy(policy)) or {}  # type: ignore[func-returns-value,method-assign]
-    strategy._scored_batch = lambda index: ()  # type: ignore[assignment,method-assign]
-    strategy._score = lambda *scans: -strategy.task.synthesizer.adopted.flip  # type: ignore[method-assign]
+    policies, ranges = strategy.policies, strategy.task.synthesizer.ranges
+    strategy._train = lambda index: {}  # type: ignore[method-assign]
+    policies._scored_batch = lambda index: ()  # type: ignore[assignment,method-assign]
+    policies._score = lambda *scans: -ranges.taught.flip  # type: ignore[method-assign]
     for index in range(100):
         strategy.step(index)
     learned, prior = strategy.learned(), strategy.prior()
     assert learned["flip"] > prior["flip"] + 0.2
-    assert strategy.task.synthesizer.adopted.flip == learned["flip"]
+    assert ranges.taught.flip == learned["flip"]
 
 
 @pytest.mark.parametrize(("index", "compared"), [(9, False), (10, True), (11, False), (12, True), (88, True), (90, False)])
@@ -177,7 +202,7 @@ def test_policies_are_compared_in_their_time_only(index: int, compared: bool, ti
 
 def test_the_images_are_those_of_the_policy(searching: Tiny, make_task: MakeTask) -> None:
     strategy = PolicySearch(make_task(searching("synthetic")))
-    lowest, highest = ((k,) * len(strategy.space.choices) for k in (0, 10))
+    lowest, highest = ((k,) * len(CHOICES) for k in (0, 10))
     (calm, low), (wild, high) = (drawn_by(strategy, policy) for policy in (lowest, highest))
     assert not any(d.flip or any(d.rotation_degrees) or d.warp_mm or d.gamma_applied for d in calm) and not low["gamma"].any()
     assert all(d.flip and d.gamma_applied and d.warp_spacing_mm == 30 and 2 <= d.warp_mm <= 6 for d in wild)
@@ -187,7 +212,7 @@ def test_the_images_are_those_of_the_policy(searching: Tiny, make_task: MakeTask
 
 def drawn_by(strategy: PolicySearch, policy: tuple[int, ...]) -> tuple[list[SynthesisDraw], Values]:
     synthesizer = strategy.task.synthesizer
-    synthesizer.adopt(strategy.space.policy(policy))
+    synthesizer.ranges.adopt(strategy.policies.space.policy(policy))
     draws = [synthesizer.draw(stream(0, "test", k), True) for k in range(40)]
     with torch.no_grad():
         return draws, synthesizer.values(draws)
@@ -203,7 +228,7 @@ def test_a_policy_is_used_again_as_a_preset(searching: Tiny, make_task: MakeTask
     make_model(strategy, {}, None, 3).write(tmp_path / "searched.l2s")
     again = build_config(str(tmp_path / "searched.l2s"), ["steps=7"])
     assert (again.strategy, again.steps, again.grid) == ("randomised", 7, strategy.task.config.grid)
-    assert again.synthesis.shear == (-0.1, 0.1) and again.synthesis == strategy.task.synthesizer.adopted
+    assert again.synthesis.shear == (-0.1, 0.1) and again.synthesis == strategy.task.synthesizer.ranges.taught
     assert again.synthesis.noise[1] == strategy.learned()["noise.high"] != strategy.prior()["noise.high"]
     story = tell(str(tmp_path / "searched.l2s"))
     assert f"--preset {tmp_path / 'searched.l2s'}" in story and "how often rotated" in story

@@ -15,6 +15,7 @@ import torch
 from Learn2SynthLib.config import STRATEGIES, RunConfig
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.files import write_json
+from Learn2SynthLib.labels import load_table
 from Learn2SynthLib.learning.session import train_run
 from Learn2SynthLib.learning.trainer import Trainer, check_needs, split_real, synthesis_pool
 from Learn2SynthLib.model import Model
@@ -48,10 +49,12 @@ def assert_equal(one: object, two: object, where: str = "") -> None:
         assert one == two, where
 
 
+SEARCHED_ALONG = ["learn2synth.search=flip,scaling,thick_slices", "policy_search.every=1", "policy_search.start=0"]
 VARIANTS = [(strategy, []) for strategy in STRATEGIES] + [
     ("learn2synth", ["learn2synth.enhancement=network"]),
     ("learn2synth", ["learn2synth.enhancement=both", "learn2synth.hypergradient=exact"]),
     ("policy_search", ["policy_search.images=synthetic", "policy_search.every=1", "policy_search.start=0"]),
+    ("learn2synth", [*SEARCHED_ALONG, "learn2synth.start=0.5"]),
 ]
 
 
@@ -81,6 +84,7 @@ def test_every_strategy_runs_and_leaves_a_model_that_segments(
         ("learn2synth", ["learn2synth.enhancement=both", "learn2synth.every=2"]),
         ("cooperative", ["cooperative.start=0.2", "cooperative.share=0.5"]),
         ("policy_search", ["policy_search.images=synthetic", "policy_search.start=0"]),
+        ("learn2synth", [*SEARCHED_ALONG, "learn2synth.every=2"]),
     ],
 )
 def test_a_resumed_run_is_the_uninterrupted_run_bit_for_bit(strategy: str, settings: list[str], tiny: Tiny, cohort: Cohort, tmp_path: Path) -> None:
@@ -200,10 +204,14 @@ def test_a_file_that_the_configuration_names_is_looked_at_first(setting: str, ti
 
 
 def test_a_model_tells_the_names_of_files_and_not_where_they_were(tiny: Tiny, cohort: Cohort, tmp_path: Path) -> None:
-    table = tmp_path / "mine.json"
-    table.write_text('{"mean": {"thalamus": [0.5, 0.6]}}')
-    train_run(tiny(2, f"synthesis.contrast={table}", steps=1), cohort, run := Run(tmp_path / "run"), lambda event: None)
-    assert Model.read(run.model_path).card["provenance"]["config"]["synthesis"]["contrast"] == "mine.json"
+    contrast, table = tmp_path / "mine.json", tmp_path / "numbers.json"
+    contrast.write_text('{"mean": {"thalamus": [0.5, 0.6]}}')
+    write_json(table, load_table("freesurfer").to_json())
+    numbered = Cohort(tuple(replace(subject, table=str(table)) for subject in cohort.subjects))
+    train_run(tiny(2, f"synthesis.contrast={contrast}", steps=1), numbered, run := Run(tmp_path / "run"), lambda event: None)
+    provenance = Model.read(run.model_path).card["provenance"]
+    assert provenance["config"]["synthesis"]["contrast"] == "mine.json" and {subject["table"] for subject in provenance["data"]} == {"numbers.json"}
+    assert str(tmp_path) not in json.dumps(provenance)
 
 
 def test_without_validation_scans_a_quarter_is_held_out_or_the_figure_called_optimistic(tiny: Tiny, cohort: Cohort) -> None:

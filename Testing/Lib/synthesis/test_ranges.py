@@ -35,6 +35,22 @@ def test_a_fixed_parameter_is_one_value(classes: TissueClasses) -> None:
     assert list(ranges.summary()) == ["noise"] == list(ranges.prior_summary())
 
 
+def test_what_is_adopted_is_that_of_learned_draws_alone_and_learned_ends_are_not_to_be_adopted(classes: TissueClasses) -> None:
+    ranges = make(classes, learn=("noise",))
+    ranges.chances.copy_(torch.tensor([0.0, 1.0, 1.0, 0.0]))
+    ranges.adopt({"bias": (0.5, 0.7), "thick_slices": 0.5})
+    ranges.adopt({"flip": 0.25})
+    low, high = (ranges.value("bias", torch.full((2, 3), part), torch.tensor([False, True])) for part in (0.0, 1.0))
+    assert low.tolist() == [pytest.approx([0] * 3), pytest.approx([0.5] * 3)] and high.tolist() == [pytest.approx([0.3] * 3), pytest.approx([0.7] * 3)]
+    taught = ranges.taught
+    assert (taught.flip, taught.thick_slices, taught.skull_strip, taught.dark_background) == (0.25, 0.5, 1, 0)
+    assert taught.scaling == ranges.config.scaling and (ranges.config.flip, ranges.config.thick_slices) == (0.5, 0.25)
+    assert ranges.summary().keys() == {"noise.low", "noise.high", "bias.low", "bias.high", "thick_slices", "flip"} == ranges.prior_summary().keys()
+    assert ranges.summary()["bias.high"] == 0.7 and ranges.prior_summary()["bias.high"] == 0.3
+    with pytest.raises(AssertionError):
+        ranges.adopt({"noise": (0.0, 0.1)})
+
+
 def test_projection_keeps_bounds_and_order(classes: TissueClasses) -> None:
     ranges = make(classes, learn=("bias",))
     with torch.no_grad():
