@@ -19,7 +19,7 @@ from Learn2SynthLib.volume.cohort import Subject
 from Learn2SynthLib.volume.files import write_image
 from Learn2SynthLib.volume.image import Image
 
-DATA = Path(os.environ.get("LEARN2SYNTH_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+DATA = Path(os.environ.get("LEARN2SYNTH_DATA", Path(__file__).parents[2] / "shared" / "data")).resolve()
 IN_DOMAIN, ELDERS = "malf T1", {"T1w": "NiChart T1", "FLAIR": "NiChart FLAIR"}
 TAUGHT_BY = 3  # of the elders, the same for every seed, where their scans are given; the others measure
 

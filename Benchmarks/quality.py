@@ -4,12 +4,12 @@
 
 MODEL: a .l2s file, a run's folder or a shipped model, whose table is `brain` or `brain-sided`, that knows none of the measured people. Every structure
 of every scan by every network is one case; it failed where its Dice is below 0.5. --fit: prints the constants of Learn2SynthLib/segmentation/quality.py,
-fitted to all cases, and writes nothing; those in use are from learn2synth_5_0_1500, randomised_0_2_1500 and supervised-augmented_5_0_1500 of trials.py, so
-measure others.
+fitted to all cases, and writes nothing; those in use are of `--half 0` of brain and of learned-transforms_5_0_1500 and policy-search-synthetic_5_0_1500 of
+trials.py, so measure `--half 1`.
 Data: LEARN2SYNTH_DATA or ../shared/data.
 
-The estimates: `quality`; `own`, the Dice of a structure with its own probabilities; `own, volume`, the same less plausible the further its volume is from the
-median of six people; `flip`, its Dice with the segmentation of the left/right flip, at twice the time.
+The estimates: `quality`; `own`, the Dice of a structure with its own probabilities; `flip`, its Dice with the segmentation of the left/right flip, at twice
+the time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ import statistics
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -34,19 +33,19 @@ from scipy.stats import rankdata, spearmanr
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from people import malf, preparation_of_all, scenes
+from people import scenes
 
 from Learn2SynthLib import __version__
 from Learn2SynthLib.doubt import DOUBTFUL, probably_failed
 from Learn2SynthLib.labels import LabelTable
-from Learn2SynthLib.learning.data import Example, load_examples
+from Learn2SynthLib.learning.data import Example
 from Learn2SynthLib.segmentation.metrics import dice
 from Learn2SynthLib.segmentation.quality import figures
 from Learn2SynthLib.segmentation.segmenter import Segmenter, find_model
 from Learn2SynthLib.volume.image import Image
 
 FAILED, LOST, GOOD = 0.5, 0.3, 0.7  # Dice
-ESTIMATES = ("quality", "own", "own, volume", "flip")
+ESTIMATES = ("quality", "own", "flip")
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Case:
     structure: str
     dice: float
     estimates: dict[str, float]
-    figures: tuple[float, float, float]
+    figures: tuple[float, ...]
 
     @property
     def segmentation(self) -> tuple[str, str, str]:
@@ -77,7 +76,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     cases = [case for model in options.models for case in measured(find_model(model), options.half)]
     if options.fit:
-        print(dict(zip(("CONSTANT", "OWN", "MEAN", "THIN_MM"), fitted(cases).round(2).tolist())))
+        print(dict(zip(("CONSTANT", "OWN", "MEAN", "THIN_MM", "UNUSUAL"), fitted(cases).round(2).tolist())))
         return
     options.output.write_text(json.dumps(record(cases), indent=1) + "\n", encoding="utf-8")
     print(json.dumps(record(cases)["estimates"], indent=1))
@@ -97,16 +96,13 @@ def cases_of(segmenter: Segmenter, scan: Example, network: str, row: str) -> Ite
     found = segmenter.segment(Image(scan.image, scan.grid), probabilities=True)
     flipped = segmenter.segment(Image(scan.image.flip(0), scan.grid)).labels.data.flip(0)
     assert found.probabilities is not None
-    own, thin = figures(found.probabilities, found.labels.data, table, scan.grid)
+    parts = figures(found.probabilities, found.labels.data, table, scan.grid, segmenter.card.usual_mm3).tolist()
     truth, flip = dice(found.labels.data, reference, values), dice(found.labels.data, mirrored(flipped, table), values)
     for k, label in enumerate(table.foreground):
         if not math.isnan(truth[label.value]):
-            volume, usual = found.volumes_mm3[label.name], usual_mm3(table, scan.grid.spacing_mm)[label.name]
-            plausible = math.sqrt(min(volume, usual) / max(volume, usual))
             agreement = 0.0 if math.isnan(flip[label.value]) else flip[label.value]
-            estimates = (found.quality[label.name], float(own[k]), float(own[k]) * plausible, agreement)
-            parts = (float(own[k]), float(own.mean()), float(thin[k]))
-            yield Case(network, row, scan.name, label.name, truth[label.value], dict(zip(ESTIMATES, estimates)), parts)
+            estimates = (found.quality[label.name], parts[k][0], agreement)
+            yield Case(network, row, scan.name, label.name, truth[label.value], dict(zip(ESTIMATES, estimates)), tuple(parts[k]))
 
 
 def mirrored(labels: torch.Tensor, table: LabelTable) -> torch.Tensor:
@@ -115,14 +111,6 @@ def mirrored(labels: torch.Tensor, table: LabelTable) -> torch.Tensor:
     for value, other in table.mirrored().items():
         found[labels == value] = other
     return found
-
-
-@lru_cache(maxsize=1)
-def usual_mm3(table: LabelTable, spacing_mm: tuple[float, ...]) -> dict[str, float]:
-    """Median volumes of the six people whose label maps trials.py trains on."""
-    people = load_examples(malf("train"), preparation_of_all(table.name, spacing_mm))
-    volumes = [torch.bincount(person.target.long().flatten(), minlength=len(table.labels)) * person.grid.voxel_mm3 for person in people]
-    return {label.name: statistics.median(float(of_one[k]) for of_one in volumes) for k, label in enumerate(table.labels)}
 
 
 def record(cases: list[Case]) -> dict[str, Any]:
@@ -193,7 +181,7 @@ def given_up(cases: list[Case]) -> dict[str, Any]:
 
 
 def fitted(cases: list[Case]) -> np.ndarray:
-    """Constants of the logistic regression of Dice, of structures that were found, on the three figures."""
+    """Constants of the logistic regression of Dice, of structures that were found, on their figures."""
     known = [case for case in cases if case.figures[0] > 0]
     inputs, truth = np.array([(1.0, *case.figures) for case in known]), np.array([case.dice for case in known])
 
@@ -201,7 +189,7 @@ def fitted(cases: list[Case]) -> np.ndarray:
         logits = inputs @ constants
         return float((np.logaddexp(0, logits) - truth * logits).mean())
 
-    return minimize(cross_entropy, np.zeros(4), method="BFGS").x
+    return minimize(cross_entropy, np.zeros(inputs.shape[1]), method="BFGS").x
 
 
 if __name__ == "__main__":

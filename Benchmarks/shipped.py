@@ -2,18 +2,23 @@
 
     python Benchmarks/shipped.py NAME --run FOLDER [--strategy learn2synth]
 
-NAME is a recipe: Benchmarks/recipes/NAME.json, the configuration; data.sha256 beside it names every file of the data, in the layout of `sha256sum`. With the
-files as they were then and the same versions, the weights are the same again. At the end the model of the last step is written to
-Resources/Models/NAME.l2s, weights in float16. Data: LEARN2SYNTH_DATA or ../shared/data; SynthSeg's label maps and NiiVue's T1 alone, because their licences
-let the weights be shared.
+NAME is a recipe: Benchmarks/recipes/NAME.json, its stages, one training each. What a stage does not set is as in the one before; its run is FOLDER/1, FOLDER/2
+and so on, and paths in it are seen from FOLDER. data.sha256 beside it names every file of the data, in the layout of `sha256sum`. With the files as they were
+then and the same versions, the weights are the same again. At the end the last model of the last stage is written to Resources/Models/NAME.l2s, weights in
+float16. Data: LEARN2SYNTH_DATA or ../shared/data; SynthSeg's label maps and NiiVue's T1 alone, because their licences let the weights be shared.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import json
+import os
 import sys
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -24,7 +29,7 @@ sys.path.insert(0, str(HERE.parents[1]))
 from people import DATA
 
 from Learn2SynthLib.computer import keep_freed_memory
-from Learn2SynthLib.config import STRATEGIES, RunConfig, build_config
+from Learn2SynthLib.config import STRATEGIES, RunConfig
 from Learn2SynthLib.console import Console
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.learning.session import train_run
@@ -46,18 +51,34 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     keep_freed_memory()
-    config = build_config(str(RECIPES / f"{options.name}.json"), strategy=options.strategy)
-    run = Run(options.run)
+    stages = read_stages(options.name)
+    options.run.mkdir(parents=True, exist_ok=True)
+    os.chdir(options.run)
     try:
-        last = train_run(config, cohort_of(config), run, Console(as_json=False).show)
+        model = trained(stages, options.strategy)
     except InputError as error:
         sys.exit(f"error: {error}")
-    if last["event"] != "finished":
-        sys.exit("stopped; the same command resumes it")
     if options.strategy is None:
         path = resource("Models", f"{options.name}.l2s")
-        shippable(Model.read(run.model_path), options.name).write(path)
+        shippable(model, options.name).write(path)
         print(f"written: {path} ({path.stat().st_size / 2**20:.1f} MB)")
+
+
+def read_stages(name: str) -> list[dict[str, Any]]:
+    """The settings of each stage of a recipe."""
+    texts = json.loads((RECIPES / f"{name}.json").read_text(encoding="utf-8"))
+    return list(accumulate(texts, lambda before, text: before | text))
+
+
+def trained(stages: Sequence[Mapping[str, Any]], strategy: str | None) -> Model:
+    """The model of the last stage, from runs in the folder that we are in."""
+    for number, stage in enumerate(stages, start=1):
+        config = RunConfig.from_json({**stage, "strategy": strategy or stage["strategy"]}, f"stage {number}")
+        cohort, run = cohort_of(config), Run(str(number))
+        run.check(config.to_json(), cohort.to_json())
+        if run.status() != "finished" and train_run(config, cohort, run, Console(as_json=False).show)["event"] != "finished":
+            sys.exit("stopped; the same command resumes it")
+    return Model.read(run.model_path)
 
 
 def cohort_of(config: RunConfig) -> Cohort:

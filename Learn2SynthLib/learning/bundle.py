@@ -15,6 +15,7 @@ from ..model import SCHEMA, SYNTHESIS, Model
 from ..settings import from_json
 from ..synthesis.synthesizer import Synthesizer
 from ..volume.intensity import HIGH, LOW
+from .data import usual_mm3
 from .policy import as_settings
 from .strategy import Strategy
 
@@ -41,6 +42,7 @@ def make_model(
         "orientation": "RAS",
         "shape": list(config.grid.shape),
         "intensity": {"rule": "percentiles", "low": LOW, "high": HIGH},
+        "usual_mm3": usual_mm3([*task.label_maps, *task.real], task.target),
         "validation": validation,
         "tissue_classes": list(task.synthesizer.classes.names),
         "learned": {name: {"learned": value, "prior": strategy.prior().get(name)} for name, value in strategy.learned().items()},

@@ -237,6 +237,13 @@ def preparation_for(config: RunConfig, tables: Iterable[str]) -> Preparation:
     return Preparation(config.grid.spacing_mm, load_table(config.target), tissue_classes(tables), config.synthesis.fluid_mm)
 
 
-def volumes_cm3(example: Example, count: int) -> np.ndarray:
-    """Volume of each of the `count` target labels in cubic centimetres."""
-    return torch.bincount(example.target.flatten().long(), minlength=count).numpy() * example.grid.voxel_mm3 / 1000
+def volumes_mm3(example: Example, count: int) -> np.ndarray:
+    """Volume of each of the `count` target labels."""
+    return torch.bincount(example.target.flatten().long(), minlength=count).numpy() * example.grid.voxel_mm3
+
+
+def usual_mm3(examples: Iterable[Example], table: LabelTable) -> dict[str, float]:
+    """Median volume over people of every structure of the target table that most of them have, by name."""
+    people = {example.name: example for example in examples}
+    medians = np.median([volumes_mm3(person, len(table.labels)) for person in people.values()], axis=0) if people else []
+    return {label.name: round(float(volume), 1) for label, volume in zip(table.labels, medians) if label.value and volume}

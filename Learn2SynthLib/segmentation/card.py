@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import safetensors.torch
@@ -27,7 +27,8 @@ class NetworkCard:
     """How a network wants its images, and what its outputs mean.
 
     table: its k-th row is the network's class k. spacing_mm: voxel size along right, anterior, superior. window: voxels along
-    x, y, z, or x, y for a network of axial slices. percentiles: of the intensities, moved to 0 and 1.
+    x, y, z, or x, y for a network of axial slices. percentiles: of the intensities, moved to 0 and 1. usual_mm3: volumes of structures
+    in the people of its training, by name; what is not there is not known.
     """
 
     name: str
@@ -36,6 +37,7 @@ class NetworkCard:
     spacing_mm: tuple[float, float, float]
     window: tuple[int, ...]
     percentiles: tuple[float, float]
+    usual_mm3: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def background(self) -> int:
@@ -62,7 +64,7 @@ def read_card(model: Model, where: object) -> NetworkCard:
     spacing = _numbers(card["spacing_mm"], 3, f"{where}, spacing_mm", 0.05, 50)
     window = tuple(int(size) for size in _numbers(card["shape"], ndim, f"{where}, shape", 1, 4096))
     percentiles = _percentiles(card["intensity"], where)
-    return NetworkCard(str(card.get("name", "")), network, table, spacing, window, percentiles)  # type: ignore[arg-type]
+    return NetworkCard(str(card.get("name", "")), network, table, spacing, window, percentiles, _usual(card, where))  # type: ignore[arg-type]
 
 
 def read_network(model: Model, card: NetworkCard, where: object) -> nn.Module:
@@ -102,6 +104,14 @@ def _check_weights(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], 
             raise InputError(where, f"the weights '{name}' have shape {tuple(tensor.shape)}", f"{shape} by model.json", _BROKEN)
         if not torch.isfinite(tensor).all():
             raise InputError(where, f"the weights '{name}' are not finite", "finite numbers", _BROKEN)
+
+
+def _usual(card: Mapping[str, Any], where: object) -> dict[str, float]:
+    """Models made before there were any have none."""
+    volumes = card.get("usual_mm3", {})
+    if not isinstance(volumes, Mapping):
+        raise InputError(f"{where}, usual_mm3", f"{volumes!r} is not an object", "volumes by name", _BROKEN)
+    return dict(zip(volumes, _numbers(list(volumes.values()), len(volumes), f"{where}, usual_mm3", 0, 1e9)))
 
 
 def _percentiles(rule: Any, where: object) -> tuple[float, float]:

@@ -1,17 +1,20 @@
 """How good a segmentation probably is, told from itself: for every structure an estimate of the Dice that it would have against a good reference.
 
-A warning, not a measurement; it costs no pass of the network. It is a logistic regression of Dice on three figures, each of which knows what the others do not:
+A warning, not a measurement; it costs no pass of the network. It is a logistic regression of Dice on four figures, each of which knows what the others do not:
 
 - own: the Dice of the structure with its own probabilities. A network is less sure where it errs, but surer than it should be.
 - mean: the mean of that over all structures. They fail together: where the others of an image are lost, a sure one is probably wrong too.
 - thin: surface by volume, in 1/mm. The same displacement of a boundary costs a thin or ragged structure more than a round one.
+- unusual: how far its volume is from the usual one, as the logarithm of their ratio, without its sign; 0 where the model does not say what is usual. A
+  network can be sure of half a structure, or of one that it made of something else.
 
 How well that tells failures from successes, and how much better than simpler estimates, is measured by Benchmarks/quality.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -19,28 +22,33 @@ from torch import Tensor
 from ..labels import LabelTable
 from ..volume.image import Grid
 
-# Fitted by `Benchmarks/quality.py --fit` to 3 networks of slices (learn2synth, randomised, supervised) on 48 scans, 32 of them shifted; measured on others.
-CONSTANT, OWN, MEAN, THIN_MM = -4.9, 1.2, 7.5, -1.9
+# Fitted by `Benchmarks/quality.py --fit --half 0` to the shipped model and two networks of slices (learned_transforms, policy_search on synthetic images) on 24
+# scans of 5 people, 16 of them shifted; measured on other people.
+CONSTANT, OWN, MEAN, THIN_MM, UNUSUAL = -2.24, 1.69, 3.39, -1.63, -0.48
 
 
-def estimate_quality(posteriors: Tensor, labels: Tensor, table: LabelTable, grid: Grid) -> dict[str, float]:
+def estimate_quality(posteriors: Tensor, labels: Tensor, table: LabelTable, grid: Grid, usual_mm3: Mapping[str, float]) -> dict[str, float]:
     """Estimated Dice, 0 to 1, of every structure of the table, by name; 0 where it was not found.
 
     posteriors: (C, X, Y, Z) on the grid that the network works on, because interpolation makes every network seem less sure. labels: (X, Y, Z) there, after
-    clean-up. A structure that is rightly missing, because the image does not show it, is 0 too: nothing tells that from one that was missed.
+    clean-up. usual_mm3: usual volumes of structures, by name, as far as they are known. A structure that is rightly missing, because the image does not show
+    it, is 0 too: nothing tells that from one that was missed.
     """
-    own, thin = figures(posteriors, labels, table, grid)
-    estimates = torch.sigmoid(CONSTANT + OWN * own + MEAN * own.mean() + THIN_MM * thin) * (own > 0)
+    found = figures(posteriors, labels, table, grid, usual_mm3)
+    estimates = torch.sigmoid(CONSTANT + found @ found.new_tensor([OWN, MEAN, THIN_MM, UNUSUAL])) * (found[:, 0] > 0)
     return dict(zip((label.name for label in table.foreground), estimates.tolist(), strict=True))
 
 
-def figures(posteriors: Tensor, labels: Tensor, table: LabelTable, grid: Grid) -> tuple[Tensor, Tensor]:
-    """What is told above as `own` and `thin`, of every structure of the table; own is 0 where it was not found."""
+def figures(posteriors: Tensor, labels: Tensor, table: LabelTable, grid: Grid, usual_mm3: Mapping[str, float]) -> Tensor:
+    """What is told above, in its order, of every structure of the table: (n, 4); `own` is 0 where it was not found."""
     structures = [k for k, label in enumerate(table.labels) if label.value]
     inside, mass, sizes = _sums(posteriors, labels, table.values)[:, structures]
     own = 2 * inside / (sizes + mass).clamp(min=1e-9)
-    thin = _surface_mm2(labels, table.values, grid)[structures] / (sizes.clamp(min=1) * grid.voxel_mm3)
-    return own, thin
+    volumes = sizes.clamp(min=1) * grid.voxel_mm3
+    thin = _surface_mm2(labels, table.values, grid)[structures] / volumes
+    usual = torch.tensor([usual_mm3.get(label.name) or math.nan for label in table.foreground], dtype=torch.float64)
+    unusual = (volumes / usual).log().abs().nan_to_num(0)
+    return torch.stack([own, own.mean().expand_as(own), thin, unusual], dim=1)
 
 
 def _sums(posteriors: Tensor, labels: Tensor, values: Sequence[int]) -> Tensor:

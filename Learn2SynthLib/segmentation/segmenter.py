@@ -145,7 +145,7 @@ class Segmenter:
 
     def _on_own_grid(self, posteriors: Tensor, grid: Grid, own: Grid, keep: bool, notes: list[str]) -> Segmentation:
         table = self.card.table
-        quality = estimate_quality(posteriors, _cleaned(_most_probable(posteriors, table.values).cpu(), table), table, grid)
+        quality = estimate_quality(posteriors, _cleaned(_most_probable(posteriors, table.values).cpu(), table), table, grid, self.card.usual_mm3)
         labels = torch.empty(own.shape, dtype=torch.int32)
         kept = torch.empty(len(table.labels), *own.shape) if keep else None
         sums = torch.zeros(len(table.labels), dtype=torch.float64)

@@ -1,11 +1,12 @@
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from Learn2SynthLib.labels import load_table
-from Learn2SynthLib.learning.data import Cutting, Example, anchors, bounding_box, cut, fill_gaps
+from Learn2SynthLib.learning.data import Cutting, Example, anchors, bounding_box, cut, fill_gaps, usual_mm3
 from Learn2SynthLib.synthesis.classes import TissueClasses
 from Learn2SynthLib.volume.image import Grid
 
@@ -45,6 +46,19 @@ def test_small_structures_are_seen_as_often_as_large_ones_in_half_of_the_slices(
     cutting, rng = Cutting((16, 16), (16, 16)), random.Random(0)
     levels = [cutting.place([example(target)], rng).level for _ in range(400)]
     assert levels.count(30) / 400 == pytest.approx(0.25 + 0.75 / 40, abs=0.06)
+
+
+def test_usual_volumes_are_medians_over_people_of_what_most_of_them_have() -> None:
+    """A person who is given several times counts once."""
+    table = load_table("brain-coarse")
+    people = []
+    for name, sizes in {"a": (1, 7), "b": (2, 0), "c": (9, 0)}.items():
+        target = torch.zeros(4, 4, 4, dtype=torch.uint8)
+        target.view(-1)[: sizes[0]], target.view(-1)[-sizes[1] or 64 :] = 1, 2
+        people.append(replace(example(target), name=name))
+    voxel = people[0].grid.voxel_mm3
+    assert usual_mm3([*people, people[2], people[2]], table) == {table.labels[1].name: pytest.approx(2 * voxel)}
+    assert usual_mm3([], table) == {}
 
 
 def test_a_window_as_large_as_the_structures_is_centred_and_a_smaller_one_moves_among_them() -> None:

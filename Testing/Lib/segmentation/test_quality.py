@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from Learn2SynthLib.labels import Label, LabelTable
-from Learn2SynthLib.segmentation.quality import CONSTANT, MEAN, OWN, THIN_MM, estimate_quality
+from Learn2SynthLib.segmentation.quality import CONSTANT, MEAN, OWN, THIN_MM, UNUSUAL, estimate_quality
 from Learn2SynthLib.volume.image import Grid
 
 TABLE = LabelTable("two", (Label(0, "background", (0, 0, 0), scored=False), Label(7, "ball", (1, 1, 1)), Label(-3, "box", (2, 2, 2))))
@@ -23,8 +23,8 @@ def grid(*spacing: float) -> Grid:
     return Grid(SHAPE, np.diag([*(spacing or (1, 1, 1)), 1.0]))
 
 
-def estimated(own: float, mean: float, thin: float) -> float:
-    return 1 / (1 + math.exp(-(CONSTANT + OWN * own + MEAN * mean + THIN_MM * thin)))
+def estimated(own: float, mean: float, thin: float, unusual: float = 0) -> float:
+    return 1 / (1 + math.exp(-(CONSTANT + OWN * own + MEAN * mean + THIN_MM * thin + UNUSUAL * unusual)))
 
 
 def posteriors(*regions: tuple[int, Sequence[slice], float]) -> Tensor:
@@ -40,8 +40,8 @@ def labelled(probabilities: Tensor) -> Tensor:
     return torch.tensor(TABLE.values, dtype=torch.int32)[probabilities.argmax(0)]
 
 
-def quality(probabilities: Tensor, where: Grid | None = None) -> dict[str, float]:
-    return estimate_quality(probabilities, labelled(probabilities), TABLE, where or grid())
+def quality(probabilities: Tensor, where: Grid | None = None, usual_mm3: Mapping[str, float] | None = None) -> dict[str, float]:
+    return estimate_quality(probabilities, labelled(probabilities), TABLE, where or grid(), usual_mm3 or {})
 
 
 def block(x: int, y: int, z: int, *size: int) -> tuple[slice, ...]:
@@ -87,7 +87,20 @@ def test_what_clean_up_took_away_counts_against_it() -> None:
     labels = labelled(twice)
     labels[block(2, 2, 12)] = 0
     own = 2 * 64 / (64 + 128)
-    assert estimate_quality(twice, labels, TABLE, grid())["ball"] == pytest.approx(estimated(own, (own + 1) / 2, 1.5))
+    assert estimate_quality(twice, labels, TABLE, grid(), {})["ball"] == pytest.approx(estimated(own, (own + 1) / 2, 1.5))
+
+
+def test_an_unusual_volume_lowers_it_too_small_or_too_large() -> None:
+    sizes = {"ball": 64 * 8.0, "box": 24 * 8.0}  # mm3
+    usual, small, large = (quality(posteriors(*SURE), grid(2, 2, 2), {name: factor * size for name, size in sizes.items()}) for factor in (1, 3, 1 / 3))
+    assert usual == quality(posteriors(*SURE), grid(2, 2, 2))
+    assert small["ball"] == pytest.approx(large["ball"]) == pytest.approx(estimated(1, 1, 0.75, math.log(3)))
+    assert small["ball"] < usual["ball"] and small["box"] < usual["box"]
+
+
+def test_what_is_usual_may_be_known_of_some_structures_only() -> None:
+    found = quality(posteriors(*SURE), usual_mm3={"box": 240.0, "ball": 0.0})
+    assert found["ball"] == pytest.approx(estimated(1, 1, 1.5)) and found["box"] == pytest.approx(estimated(1, 1, 52 / 24, math.log(10)))
 
 
 @pytest.mark.parametrize("mass", [0.0, 0.4])
