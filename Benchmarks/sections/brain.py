@@ -37,7 +37,8 @@ the undisturbed scan, scored on the same voxels. *Agreement*: mean Dice of the t
 stored axes or the header's angle differs."""
 QUALITY = f"""What the model itself thinks of every structure that it found, `quality`, beside the Dice that it has, on all scans above, disturbed ones too. A
 structure failed where its Dice is below {FAILED}. *Ranked*: of all pairs of a failure and a success, how often the failure has the lower quality. *Doubtful*:
-the part of structures whose quality is below {DOUBTFUL}, which is where users are told."""
+the part of structures whose quality is below {DOUBTFUL}, which is where users are told. Left and right are merged here by their mean, so where a field of view
+leaves one side out, whose quality is 0, a quality far below Dice is not wrong: half of the structure is not there."""
 REPEAT = """*Moved*: coefficient of variation of a structure's volume over six positions of the same head, turned by up to 5 degrees, shifted by up to half a
 voxel. *T1 and FLAIR*: difference of the two volumes of a session, in parts of their mean. Small: the same of soft volumes, which count half a voxel as half.
 Means over people."""
