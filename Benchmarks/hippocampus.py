@@ -116,8 +116,7 @@ def main() -> None:
         print(f"{trial.name} ...", flush=True)
         record = measured(trial, run)
         if trial not in finished():  # by another process that began to measure the finished run when this one did
-            with RESULTS.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
+            trials.keep(record, RESULTS)
         print(f"{trial.name}: {told(record)}", flush=True)
 
 

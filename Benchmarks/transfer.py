@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ def main() -> None:
         for transfer in (Transfer(trial, ""), Transfer(trial, digest)):
             run = Run(options.runs / transfer.name)
             if transfer not in finished() and not run.in_use():
-                keep(measured(transfer, options.model, run))
+                trials.keep(measured(transfer, options.model, run), RESULTS)
         print(f"{trial.name}: {told(trial, digest)}", flush=True)
 
 
@@ -107,11 +107,6 @@ def measured(transfer: Transfer, model: Path, run: Run) -> dict[str, Any]:
     settings = trials.relevant(replace(config, network=replace(config.network, pretrained=model.name if transfer.model else "")))
     versions = {"learn2synth": __version__, "torch": torch.__version__}
     return {"transfer": asdict(transfer), "pretrained": began, "config": settings, "curve": sorted(curve.items()), "versions": versions}
-
-
-def keep(record: Mapping[str, Any]) -> None:
-    with RESULTS.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
 
 
 def finished() -> dict[Transfer, list[tuple[int, float]]]:

@@ -172,8 +172,7 @@ def main() -> None:
             continue
         print(f"{trial.name} ...", flush=True)
         record = measured(trial, run)
-        with RESULTS.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        keep(record, RESULTS)
         print(f"{trial.name}: {told(record)}", flush=True)
 
 
@@ -197,6 +196,12 @@ def trials(options: argparse.Namespace) -> Iterator[Trial]:
                 for method in options.methods or STUDIES[options.study]:
                     if scans >= METHODS[method].fewest if METHODS[method].scans else scans == options.scans[0]:
                         yield Trial(method, scans, seed, steps).of(method)
+
+
+def keep(record: Mapping[str, Any], path: Path) -> None:
+    """Appends a line of results."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")
 
 
 def read_results(path: Path = RESULTS) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from Learn2SynthLib.pictures import write_png
 pyplot.switch_backend("Agg")
 INK, FAINT, TRACK = "#191c22", "#6e747e", "#e8eaee"
 BLUE, SKY, GREEN, ORANGE, VERMILION, PURPLE = "#0072b2", "#56b4e9", "#009e73", "#e69f00", "#d55e00", "#cc79a7"
+BROWN = "#6b4423"  # one family more than they have colours for
 pyplot.rcParams.update({
     "font.size": 9, "axes.titlesize": 10, "axes.titlelocation": "left", "lines.linewidth": 1.4, "lines.markersize": 5, "legend.frameon": False,
     "text.color": INK, "axes.labelcolor": INK, "xtick.labelcolor": INK, "ytick.labelcolor": INK, "xtick.color": FAINT, "ytick.color": FAINT,
@@ -35,10 +36,10 @@ LOOKS = {
     "policy search": (VERMILION, "X", "-"),
     "policy search, synthetic": (VERMILION, "X", ":"),
     "mixed": (ORANGE, "D", "-"),
-    "fine-tuned": (PURPLE, "v", "-"),
-    "cooperative": (VERMILION, "P", "-"),
-    "cooperative, half synthetic": (VERMILION, "P", ":"),
-    "learned transforms": (VERMILION, "d", "-"),
+    "fine-tuned": (ORANGE, "v", ":"),
+    "cooperative": (PURPLE, "P", "-"),
+    "cooperative, half synthetic": (PURPLE, "P", ":"),
+    "learned transforms": (BROWN, "d", "-"),
     "randomised": (FAINT, "_", "--"),
     "randomised, T1 prior": (INK, "_", ":"),
     "learn2synth": (BLUE, "o", "-"),
