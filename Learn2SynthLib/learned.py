@@ -87,5 +87,5 @@ def _ends(values: Mapping[str, float], stem: str) -> tuple[float, float] | None:
 
 def interval(ends: tuple[float, float], unit: str = "") -> str:
     """'0.12 to 0.31 mm', or '0.12 mm' where both ends are one."""
-    low, high = (f"{end:.2f}" for end in ends)
+    low, high = (f"{round(end, 2) + 0.0:.2f}" for end in ends)  # adding 0 takes the sign from -0.00
     return f"{low if low == high else f'{low} to {high}'} {unit}".strip()

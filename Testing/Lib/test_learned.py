@@ -28,6 +28,6 @@ def test_every_parameter_that_is_learned_or_searched_has_a_title() -> None:
     assert set(learned._TITLES) == {*LEARNABLE, *SEARCHABLE}
 
 
-@pytest.mark.parametrize(("ends", "text"), [((0.1, 0.25), "0.10 to 0.25 mm"), ((2.0, 2.0), "2.00 mm")])
+@pytest.mark.parametrize(("ends", "text"), [((0.1, 0.25), "0.10 to 0.25 mm"), ((2.0, 2.0), "2.00 mm"), ((-0.004, 0.2), "0.00 to 0.20 mm")])
 def test_intervals_are_read_out(ends: tuple[float, float], text: str) -> None:
     assert interval(ends, "mm") == text
