@@ -6,6 +6,7 @@ Only the words live here; what a verb does is in `commands`, imported when it is
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -39,13 +40,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return DONE
     try:
         with owned(getattr(options, "owner", None)):
-            return getattr(import_module(f"{__package__}.commands"), options.verb)(options)
+            code = getattr(import_module(f"{__package__}.commands"), options.verb)(options)
+        print(end="", flush=True)
+        return code
     except InputError as error:
         print(f"learn2synth: {error}", file=sys.stderr)
         return WRONG_INPUT
     except KeyboardInterrupt:
         print("learn2synth: interrupted", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:  # who read the output has gone, as `| head` does; Python would complain once more when it flushes at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
 
 
 def build_parser() -> argparse.ArgumentParser:

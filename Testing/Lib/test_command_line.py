@@ -173,6 +173,14 @@ def test_help_comes_within_a_second_and_teaches() -> None:
     assert "learn2synth train RUN" in started[0].stdout
 
 
+def test_a_reader_that_goes_away_is_no_trouble() -> None:
+    words = [sys.executable, "-m", "Learn2SynthLib", "inspect", "brain"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY) as program:
+        program.stdout.close()
+        assert program.stderr.read() == ""
+    assert program.returncode == 1
+
+
 def test_the_help_of_train_explains_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main(["train", "--help"])
