@@ -19,6 +19,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(folder) for folder in (HERE, HERE.parent) if str(folder) not in sys.path]
 
 from Learn2SynthPanel import sample_data  # noqa: E402
+from Learn2SynthPanel.nodes import previews, unlist  # noqa: E402
 from Learn2SynthPanel.self_test import SelfTest  # noqa: E402
 from Learn2SynthPanel.settings import Settings  # noqa: E402
 
@@ -56,6 +57,7 @@ class Learn2SynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic = None
         self.sections = ()
         self.importing = False
+        self.reloading = False
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
@@ -74,7 +76,7 @@ class Learn2SynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAddedEvent, self.onNodeAdded)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
-        slicer.app.connect("aboutToQuit()", self.onAboutToQuit)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndBatchProcessEvent, self.onSceneEndBatch)
         self.onSceneChanged()
 
     def _makeSections(self):
@@ -109,17 +111,14 @@ class Learn2SynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """The user goes to another module; what runs goes on."""
 
     def cleanup(self):
-        slicer.app.disconnect("aboutToQuit()", self.onAboutToQuit)
+        """Slicer closes, or reloads the module: nothing of ours stays behind but a training that was to be kept, which a reload does not end either."""
         self.timer.stop()
+        if not self.reloading:
+            self.run.leave()
         for section in self.sections:
             section.stop()
+        self.sections = ()
         self.removeObservers()
-
-    def onAboutToQuit(self):
-        """Slicer closes: nothing of ours stays behind but a training that was to be kept."""
-        self.run.leave()
-        for section in self.sections:
-            section.stop()
 
     def saveSettings(self):
         if not self.importing:
@@ -135,24 +134,33 @@ class Learn2SynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.importing = True
 
     def onSceneEndImport(self, caller, event):
-        qt.QTimer.singleShot(0, self.onSceneChanged)  # once the widgets know the new nodes
+        self._soon(self.onSceneChanged)  # once the widgets know the new nodes
 
     def onSceneChanged(self, caller=None, event=None):
         """A scene was opened, or closed: the panel shows what it says."""
         self.importing = False
+        unlist(slicer.mrmlScene, *previews(slicer.mrmlScene))
         self.context.settings = Settings.read(self.logic.getParameterNode())
         for section in self.sections:
             section.restore()
 
+    def onSceneEndBatch(self, caller, event):
+        unlist(slicer.mrmlScene, *previews(slicer.mrmlScene))
+
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeAdded(self, caller, event, node):
         if node.IsA("vtkMRMLScalarVolumeNode"):
-            qt.QTimer.singleShot(0, self.segment.tick_shown)  # once it is loaded
+            self._soon(self.segment.tick_shown)  # once it is loaded
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeRemoved(self, caller, event, node):
         if not slicer.mrmlScene.IsClosing() and node.GetID() in self.context.settings.nodes():
             self.data.forget(node.GetID())
+            self._soon(self.segment.update)  # the list of ticked volumes is shorter now, and does not tell
+
+    def _soon(self, work):
+        """When the scene's event is over, unless the panel is gone by then."""
+        qt.QTimer.singleShot(0, lambda: work() if self.sections else None)
 
     # --- what runs
 
@@ -178,6 +186,7 @@ class Learn2SynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onReload(self):
         """Reloads the panel and the library too."""
+        self.reloading = True
         for name in [name for name in sys.modules if name.split(".")[0] in ("Learn2SynthPanel", "Learn2SynthLib")]:
             del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)

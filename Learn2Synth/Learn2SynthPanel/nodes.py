@@ -10,14 +10,28 @@ _MARK = "Learn2Synth.shows"
 def add_node(scene: Any, kind: str, name: str, shows: str) -> Any:
     """A new node of class `kind`. shows: what it belongs to, for `remove_nodes`.
 
-    It has no place in the subject hierarchy, which would be saved, and come back empty when the scene is opened again.
+    It has no place in the subject hierarchy, see `unlist`.
     """
     node = mark(scene.AddNewNodeByClass(kind, name), shows)
-    hierarchy = scene.GetSubjectHierarchyNode()
-    item = hierarchy.GetItemByDataNode(node) if hierarchy is not None else 0
-    if item:
-        hierarchy.RemoveItem(item, False, False)
+    unlist(scene, node)
     return node
+
+
+def unlist(scene: Any, *nodes: Any) -> None:
+    """Takes nodes out of the subject hierarchy, which would be saved, and come back with empty items when the scene is opened again.
+
+    Slicer adds every node that has no item after each import and each batch of changes.
+    """
+    hierarchy = scene.GetSubjectHierarchyNode()
+    items = [hierarchy.GetItemByDataNode(node) for node in nodes] if hierarchy is not None else []
+    for item in filter(None, items):
+        hierarchy.RemoveItem(item, False, False)
+
+
+def previews(scene: Any) -> list[Any]:
+    """All nodes that the panel shows a training with, in the order they were made."""
+    nodes = [scene.GetNthNode(n) for n in range(scene.GetNumberOfNodes())]
+    return [node for node in nodes if is_preview(node)]
 
 
 def mark(node: Any, shows: str) -> Any:
@@ -34,8 +48,7 @@ def is_preview(node: Any) -> bool:
 
 def remove_nodes(scene: Any, shows: str) -> None:
     """All that belong together, in the order they were made: a sequence browser that is still there would make its volumes again."""
-    nodes = [scene.GetNthNode(n) for n in range(scene.GetNumberOfNodes())]
-    for node in nodes:
+    for node in previews(scene):
         if node.GetAttribute(_MARK) == shows:
             scene.RemoveNode(node)
 

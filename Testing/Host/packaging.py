@@ -25,6 +25,8 @@ class Packaging(types.ModuleType):
 
     def pip_check(self, requirement: str | Requirement) -> bool:
         wanted = Requirement(str(requirement))
+        if wanted.marker and not wanted.marker.evaluate():
+            return True
         try:
             return wanted.name not in self.missing and wanted.specifier.contains(importlib.metadata.version(wanted.name), prereleases=True)
         except importlib.metadata.PackageNotFoundError:

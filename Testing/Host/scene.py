@@ -42,6 +42,8 @@ def make_scene() -> slicer.vtkMRMLScene:
     _add_generic_colours(scene)
     scene.AddObserver(slicer.vtkMRMLScene.NodeAddedEvent, _add_item)
     scene.AddObserver(slicer.vtkMRMLScene.NodeAboutToBeRemovedEvent, _remove_item)
+    for event in (slicer.vtkMRMLScene.EndImportEvent, slicer.vtkMRMLScene.EndBatchProcessEvent):
+        scene.AddObserver(event, _add_items, 10)  # before others hear of it, as in Slicer
     slicer.mrmlScene, slicer.app = scene, _bare_application(application)
     slicer.modules = types.SimpleNamespace(**{name.lower(): types.SimpleNamespace(logic=lambda logic=logic: logic) for name, logic in logics.items()})
     return scene
@@ -86,6 +88,12 @@ def _add_generic_colours(scene: slicer.vtkMRMLScene) -> None:
 
 
 # --- subject hierarchy items, which a plug-in of Slicer's Qt side makes
+
+
+def _add_items(scene: slicer.vtkMRMLScene, event: str) -> None:
+    """Not while a scene is destroyed."""
+    for index in range(scene.GetNumberOfNodes() if scene is not None else 0):
+        _add_item(scene, event, scene.GetNthNode(index))
 
 
 @vtk.calldata_type(vtk.VTK_OBJECT)

@@ -87,6 +87,9 @@ class ctkPathLineEdit(qt.QWidget):
         self._edit.textChanged.connect(self.currentPathChanged)
         button.clicked.connect(lambda: self.browse())
 
+    def addCurrentPathToHistory(self) -> None:
+        """Kept under `settingKey`, and offered by the real one."""
+
     def browse(self) -> None:
         ask = qt.QFileDialog.getOpenFileName if self.filters & self.Files else qt.QFileDialog.getExistingDirectory
         self.currentPath = ask(self, "", self.currentPath) or self.currentPath
@@ -189,12 +192,10 @@ class qMRMLCheckableNodeComboBox(qMRMLNodeComboBox):
             self.checkedNodesChanged.emit()
 
     def _update(self, scene: slicer.vtkMRMLScene) -> None:
-        before = self._checked
+        """As Slicer's, it does not tell when a checked node is gone."""
         super()._update(scene)
         self._checked = self.checkedNodes()
         self._show()
-        if len(before) != len(self._checked):
-            self.checkedNodesChanged.emit()
 
     def _show(self) -> None:
         """The names of the checked nodes, in place of a current one."""
@@ -226,7 +227,6 @@ class qMRMLSegmentationShow3DButton(qt.QPushButton):
         if not shown and self._node:
             self._node.RemoveClosedSurfaceRepresentation()
         elif shown and self._node.CreateClosedSurfaceRepresentation():
-            self._node.GetDisplayNode().SetVisibility3D(True)
             self._node.GetDisplayNode().SetPreferredDisplayRepresentationName3D("Closed surface")
 
 

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "Learn2Synth"
 INDEX = ROOT / "Docs" / "ExtensionsIndex" / "Learn2Synth.json"
 FOR_DEVELOPERS = {"Resources/requirements-demo.txt", "Resources/requirements-torch.txt"}  # only develop.py reads them
-WITH_SLICER = {"numpy", "scipy", "simpleitk"}
+WITH_SLICER = {f"{name}; everywhere" for name in ("numpy", "scipy", "simpleitk")}
 # Slicer's macros as far as they matter here: what is listed has to be there, inside, and is copied to one folder.
 SLICER_STUB = """
 set(Slicer_USE_FILE "${Slicer_DIR}/nothing.cmake")
@@ -107,7 +107,12 @@ def test_the_metadata_is_complete_and_each_stands_on_one_line() -> None:
     for name in wanted:
         assert METADATA[f"EXTENSION_{name}"]
         assert f'set(EXTENSION_{name} "{METADATA[f"EXTENSION_{name}"]}")' in lines
-    assert "${" not in "".join(METADATA.values())
+        assert "${" not in METADATA[f"EXTENSION_{name}"]
+
+
+def test_the_package_brings_our_licence_and_readme() -> None:
+    for name in ("LICENSE", "README"):
+        assert Path(METADATA[f"EXTENSION_{name}_FILE"].replace("${CMAKE_CURRENT_SOURCE_DIR}", str(ROOT))).is_file()
 
 
 def test_the_description_is_two_sentences_at_most() -> None:
@@ -163,7 +168,7 @@ def test_the_licence_is_where_the_index_looks() -> None:
 
 def requirements(lines: list[str]) -> dict[str, Any]:
     found = map(Requirement, lines)
-    return {canonicalize_name(requirement.name): requirement.specifier for requirement in found}
+    return {f"{canonicalize_name(requirement.name)}; {requirement.marker or 'everywhere'}": requirement.specifier for requirement in found}
 
 
 def test_every_dependency_is_torch_comes_with_slicer_or_is_listed() -> None:
@@ -172,5 +177,5 @@ def test_every_dependency_is_torch_comes_with_slicer_or_is_listed() -> None:
     # As slicer.packaging reads it: whole lines, in whatever encoding the system has.
     lines = [line.strip() for line in (ROOT / "Resources" / "requirements.txt").read_text(encoding="ascii").splitlines()]
     listed = requirements([line for line in lines if line and not line.startswith(("#", "-"))])
-    assert listed == {name: version for name, version in needed.items() if name not in WITH_SLICER | {"torch"}}
+    assert listed == {name: version for name, version in needed.items() if name not in WITH_SLICER | {"torch; everywhere"}}
     assert set(needed) >= WITH_SLICER

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import unittest
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 import qt
 import slicer
 import slicer.util
+from Learn2SynthPanel.nodes import add_node
 from Learn2SynthPanel.scene import write_volumes_table
 from Learn2SynthPanel.sections.segment import doubts
 from Learn2SynthPanel.self_test import add_head
@@ -211,7 +213,7 @@ def test_two_volumes_are_segmented_beside_themselves(panel: Panel, model: Path) 
     assert heading[1:] == [*(node.GetName() for node in results), *(f"{node.GetName()}: quality" for node in results)]
     assert len(rows) == table.rowCount and all(float(figure) >= 0 for row in rows for figure in row[1:])
     panel.click(panel.ui.show3DButton)
-    assert results[1].GetSegmentation().ContainsRepresentation("Closed surface")
+    assert results[1].GetSegmentation().ContainsRepresentation("Closed surface") and results[1].GetDisplayNode().GetVisibility3D()
 
 
 def test_doubtful_structures_are_marked_and_named(panel: Panel) -> None:
@@ -341,7 +343,6 @@ def test_a_training_goes_on_when_slicer_closes_and_is_found_again(panel: Panel, 
     panel.ui.keepTrainingCheckBox.checked = True
     panel.click(panel.ui.startButton)
     panel.wait(lambda: panel.phase == "training", "a training")
-    slicer.app.aboutToQuit.emit()
     host.close_module()
     assert Run(folder).in_use() and not Run(folder).stop_requested()
 
@@ -361,7 +362,6 @@ def test_a_training_that_was_not_to_be_kept_stops_with_slicer(panel: Panel, host
     panel.set_training(folder, 100_000)
     panel.click(panel.ui.startButton)
     panel.wait(lambda: panel.phase == "training", "a training")
-    slicer.app.aboutToQuit.emit()
     host.close_module()
     host.wait(lambda: not Run(folder).in_use(), SECONDS, "its end")
     assert Run(folder).status() == "stopped" and Run(folder).model_path.is_file()
@@ -545,12 +545,38 @@ def test_a_node_that_is_removed_leaves_the_lists(panel: Panel) -> None:
     assert panel.ui.unlabelledList.count == 1
 
 
+def test_without_its_only_volume_nothing_can_be_segmented(panel: Panel, model: Path) -> None:
+    panel.use_model(model)
+    image, _labels = add_head(slicer.mrmlScene)
+    panel.tick(image)
+    assert panel.ui.segmentButton.enabled
+    slicer.mrmlScene.RemoveNode(image)
+    panel.widget.segment.onSegment()  # a click that comes before the panel has noticed
+    assert "none is chosen" in panel.ui.segmentMessageLabel.text and not panel.widget.segment.active
+    panel.wait(lambda: not panel.ui.segmentButton.enabled, "the panel to notice")
+
+
+def test_previews_stay_out_of_the_data_tree(panel: Panel) -> None:
+    scene, hierarchy = slicer.mrmlScene, slicer.mrmlScene.GetSubjectHierarchyNode()
+    preview, volume = add_node(scene, "vtkMRMLScalarVolumeNode", "prior", "a run"), scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "mine")
+    for state in (scene.BatchProcessState, scene.ImportState):
+        scene.StartState(state)
+        scene.EndState(state)
+        panel.wait(lambda: not panel.widget.importing, "the end of the import")
+        assert hierarchy.GetItemByDataNode(volume) and not hierarchy.GetItemByDataNode(preview)
+
+
 def test_the_self_test_of_the_module_passes(host: Any) -> None:
     panel = Panel(host)
     panel.idle()
     import sys
 
-    sys.modules[type(panel.widget).__module__].Learn2SynthTest().runTest()
+    test = sys.modules[type(panel.widget).__module__].Learn2SynthTest()
+    test.runTest()
+    host.packaging.missing = {"torch"}
+    with pytest.raises(unittest.SkipTest, match="torch"):
+        test.test_a_model_is_trained_and_segments()
+    test.runTest()
 
 
 # --- real scans

@@ -48,7 +48,7 @@ def test_segments_are_those_of_the_table(scene, tmp_path: Path):
     assert [tuple(round(255 * c) for c in segment.GetColor()) for segment in segments] == [label.colour for label in expected]
     assert [segment.GetTerminology() for segment in segments] == [terminology(label) for label in expected]
     assert segmentation.GetNumberOfLayers() == 1 and not segmentation.ContainsRepresentation("Closed surface")
-    assert not display.GetVisibility3D() and display.GetVisibility2DFill() and display.GetVisibility2DOutline() and display.GetOpacity2DFill() == 0.5
+    assert display.GetVisibility3D() and display.GetVisibility2DFill() and display.GetVisibility2DOutline() and display.GetOpacity2DFill() == 0.5
     assert node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()) is volume
 
 

@@ -148,7 +148,7 @@ def test_a_worker_that_was_killed_is_told_with_what_to_do(training: Training, fa
     follow(training, "step")
     started()[1].kill()
     (event,) = follow(training)
-    assert event["event"] == "failed" and "signal 9" in event["message"] and "Resume" in event["advice"]
+    assert event["event"] == "failed" and "from outside" in event["message"] and "Resume" in event["advice"]
 
 
 def test_a_training_goes_on_when_only_its_launcher_was_killed(training: Training, fake: Callable[[str], None]) -> None:

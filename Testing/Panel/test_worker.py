@@ -146,19 +146,21 @@ def test_a_process_may_outlive_all_that_is_known_of_it(tmp_path: Path, log: Path
 
 # --- what it said last
 
+KILLED = "it was ended from outside: somebody killed it, memory ran out, or it crashed"
 
 @pytest.mark.parametrize(
     ("code", "words"),
     [
         ("print('learn2synth: sub-1: größer als erlaubt', file=sys.stderr)\nprint('bye')\nsys.exit(2)", "sub-1: größer als erlaubt"),
         ("import no_such_module_at_all", "ModuleNotFoundError: No module named 'no_such_module_at_all'"),
-        ("print('step 250: mean Dice 0.8')\nos.kill(os.getpid(), 9)", "it was ended by signal 9: somebody killed it, memory ran out, or it crashed"),
+        ("print('step 250: mean Dice 0.8')\nos.kill(os.getpid(), 9)", KILLED),
+        ("print('error: [python-real] exit abnormally - Report the problem.')\nsys.exit(1)", KILLED),
         ("sys.exit(3)", "it ended with exit code 3; it said nothing"),
         ("print('libX.so is missing')\nsys.exit(127)", "it ended with exit code 127; it last said: libX.so is missing"),
         ("sys.stdout.buffer.write(b'\\xff\\xfe\\x00 half \\xc3')\nsys.exit(1)", "it ended with exit code 1; it last said: \ufffd\ufffd\x00 half \ufffd"),
         ("print(10_000 * 'line after line\\n')\nprint('learn2synth: no')\nsys.exit(2)", "no"),
     ],
-    ids=["refusal", "traceback", "killed", "silent", "plain", "garbage", "long"],
+    ids=["refusal", "traceback", "killed", "killed in Slicer", "silent", "plain", "garbage", "long"],
 )
 @pytest.mark.parametrize("through", ["python", "launcher"])
 def test_the_reason_is_told(tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch, code: str, words: str, through: str) -> None:

@@ -24,6 +24,7 @@ from ..translation import tr as _
 LIBRARY = next(folder for folder in Path(__file__).resolve().parents if (folder / "Learn2SynthLib").is_dir())
 _LAST_BYTES = 8192  # of a log, enough for the last lines
 _SAID = "learn2synth: "  # begins the one line with which the command line refuses
+_CRASHED = "exit abnormally - Report the problem."  # ends what Slicer's launcher says of a child that a signal ended; its own exit code is then 1
 _running: list[subprocess.Popen[bytes]] = []  # looked at now and then: the system remembers a process until its exit code has been read
 
 
@@ -108,14 +109,13 @@ class Worker:
             os.killpg(self._process.pid, getattr(signal, name))
 
     def last_words(self) -> str:
-        """Why it ended: what the command line refused with, else a signal, else the last line that it printed."""
+        """Why it ended: what the command line refused with, else its violent end, else the last line that it printed."""
         lines, code = self._last_lines(), self.exit_code or 0
         said = [line.removeprefix(_SAID) for line in lines if line.startswith(_SAID)]
-        number = -code if code < 0 else code - 128  # a launcher tells so which signal ended its child
         if said:
             return said[-1]
-        if 0 < number < 32:
-            return _("it was ended by signal {number}: somebody killed it, memory ran out, or it crashed").format(number=number)
+        if 0 < -code < 32 or 128 < code < 160 or (lines and lines[-1].endswith(_CRASHED)):  # the second: as a shell tells of its child
+            return _("it was ended from outside: somebody killed it, memory ran out, or it crashed")
         if any(line.startswith("Traceback") for line in lines):
             return lines[-1]
         last = _("it last said: {line}").format(line=lines[-1]) if lines else _("it said nothing")

@@ -99,7 +99,6 @@ def _values_in(image: vtk.vtkImageData) -> set[int]:
 def _show_in_slices(node: slicer.vtkMRMLSegmentationNode) -> None:
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
-    display.SetVisibility3D(False)  # surfaces take seconds: they are made when the user asks for them
     display.SetVisibility2DFill(True)
     display.SetVisibility2DOutline(True)
     display.SetOpacity2DFill(_FILL_OPACITY)

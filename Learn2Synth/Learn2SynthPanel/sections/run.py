@@ -175,6 +175,7 @@ class RunSection(Section):
             arguments = recipe.arguments()
             training = Training(run, slicer_launcher)
             training.start(arguments, settings.keep)
+            self.ui.runPathLineEdit.addCurrentPathToHistory()
             self._follow(training, show=True)
             self.context.say(self.ui.trainMessageLabel, " ".join(recipe.notes))
             self._make_room()

@@ -127,6 +127,8 @@ class SegmentSection(Section):
 
     def onSegment(self) -> None:
         with self.context.attempt(self.ui.segmentMessageLabel):
+            if not self.volumes():
+                raise InputError(_("volumes"), _("none is chosen"), remedy=_("tick a loaded brain scan first"))
             self.ready()
             settings = self.context.settings
             self.clear_views()

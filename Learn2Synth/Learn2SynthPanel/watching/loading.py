@@ -13,6 +13,7 @@ from ..nifti import Volume, decode_volume
 from .progress import Preview
 
 _AHEAD = 2  # previews read and not taken yet
+_MOMENT = 0.01  # seconds
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,13 @@ class PreviewLoader:
         return bool(self._due)
 
     def take(self) -> LoadedPreview | None:
-        """The next one that has been read; None when there is none yet. Never waits for a file."""
+        """The next one that has been read; None when there is none yet.
+
+        Waits for a moment where one is due: Slicer's event loop keeps Python's lock while it idles, so that the thread gets on only while we wait.
+        """
         with self._state:
-            self._state.notify()
+            self._state.notify_all()
+            self._state.wait_for(lambda: self._loaded or not self._due, _MOMENT)
             loaded = self._loaded.pop(0) if self._loaded else None
             self._due -= {loaded.step} if loaded else set()
             return loaded
@@ -74,6 +79,7 @@ class PreviewLoader:
             loaded = self._load(preview)
             with self._state:
                 self._loaded.append(loaded)
+                self._state.notify_all()
 
     def _next(self) -> Preview | None:
         """Waits for work; None when there will be no more."""
