@@ -15,10 +15,17 @@ def normalise(images: Tensor, low: float = LOW, high: float = HIGH) -> Tensor:
     Differentiable almost everywhere; a constant image becomes 0.
     """
     flat = images.flatten(1)
-    flat = flat[:, :: max(1, flat.shape[1] // _ENOUGH)]
+    if flat.shape[1] >= 2 * _ENOUGH:
+        flat = flat[:, _places(flat.shape[1]).to(flat.device)]
     ordered = flat.sort(dim=1).values
     bottom, top = (_percentile(ordered, p).reshape(-1, *[1] * (images.ndim - 1)) for p in (low, high))
     return ((images - bottom) / (top - bottom).clamp(min=1e-6)).clamp(0, 1)
+
+
+def _places(count: int) -> Tensor:
+    """`_ENOUGH` of `count` voxels, always the same: one at random of each stretch, because a regular stride may meet one plane of a volume alone."""
+    within = torch.rand(_ENOUGH, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return ((torch.arange(_ENOUGH) + within) * (count / _ENOUGH)).long().clamp(max=count - 1)
 
 
 def _percentile(ordered: Tensor, percent: float) -> Tensor:

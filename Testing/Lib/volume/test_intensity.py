@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 from Learn2SynthLib.volume.intensity import normalise
@@ -9,6 +10,14 @@ def test_percentiles_are_those_of_numpy() -> None:
     for image, scaled in zip(images.numpy(), normalise(images).numpy(), strict=True):
         low, high = np.percentile(image, [0.5, 99.5])
         assert np.allclose(scaled, np.clip((image - low) / (high - low), 0, 1), atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(256, 256, 8), (128, 128, 128), (192, 64, 11)])
+def test_large_volumes_are_known_by_all_their_planes(shape: tuple[int, ...]) -> None:
+    image = torch.rand(shape, generator=torch.Generator().manual_seed(0)) + torch.arange(shape[2])  # of another brightness in every plane
+    low, high = np.percentile(image.numpy(), [0.5, 99.5])
+    expected = ((image - low) / (high - low)).clamp(0, 1)
+    assert float((normalise(image[None, None])[0, 0] - expected).abs().max()) < 2e-3
 
 
 def test_a_constant_image_becomes_black() -> None:
