@@ -95,7 +95,8 @@ def _refuse_bad_data(config: RunConfig, cohort: Cohort, console: Console) -> Non
 
 def segment(options: argparse.Namespace) -> int:
     from .segmentation.segmenter import Segmenter, write_volumes_csv
-    from .volume.files import read_grid, read_image, stem, write_label_map, write_probabilities
+    from .volume.files import read_grid, read_image, stem, volume_suffix, write_label_map, write_probabilities
+    from .volume.formats import GUESS, is_placed_by_guess
 
     outputs = _outputs(options.images, options.output)
     for image_path in options.images:  # what cannot be read is told before hours of work, not after
@@ -109,7 +110,8 @@ def segment(options: argparse.Namespace) -> int:
         if result.probabilities is not None:
             write_probabilities(result.probabilities, result.labels.grid, output.with_name(f"{stem(output)}_probabilities.nii.gz"))
         rows.append((image_path, result.measures))
-        console.segmented(image_path, output, result.notes, result.volumes_mm3, result.quality)
+        guessed = [f"Its header does not say {GUESS}."] if is_placed_by_guess(Path(image_path), volume_suffix(image_path)) else []
+        console.segmented(image_path, output, guessed + result.notes, result.volumes_mm3, result.quality)
     if options.volumes:
         write_volumes_csv(Path(options.volumes), rows)
     return DONE

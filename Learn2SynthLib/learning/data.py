@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -21,13 +22,14 @@ from ..synthesis.synthesizer import Maps
 from ..volume.cohort import Subject
 from ..volume.files import read_image, read_label_map
 from ..volume.geometry import model_grid, resample_image, resample_labels
-from ..volume.image import Grid, Image, LabelMap
+from ..volume.image import NEARLY_SAME_GRID_MM, Grid, Image, LabelMap
 from ..volume.intensity import normalise
 from ..volume.population import label_counts
 from ..volume.relabel import relabel
 
 _BALANCED = 0.5  # part of the windows that is cut about a structure
 _ANCHORS = 256  # voxels remembered of each structure
+_ROWS = 256  # that a map of bytes tells apart
 _READERS = 2  # files read at a time; unpacking runs outside Python's lock
 
 
@@ -53,16 +55,25 @@ class Example:
 
 @dataclass(frozen=True)
 class Preparation:
-    """What subjects are turned into: the model's spacing, the target table, the tissue classes, the widest gap taken for fluid."""
+    """What subjects are turned into: the model's spacing, the target table, the tissue classes, the widest gap taken for fluid.
+
+    Raises InputError for more structures or tissues than the bytes of an example's maps can count.
+    """
 
     spacing_mm: tuple[float, ...]
     target: LabelTable
     classes: TissueClasses
     fluid_mm: float
 
+    def __post_init__(self) -> None:
+        for what, count in ((f"target '{self.target.name}'", len(self.target.labels)), ("the label tables' tissue classes", len(self.classes.names))):
+            if count > _ROWS:
+                raise InputError(what, f"{count} with the background", f"at most {_ROWS}", "choose or write a table with fewer")
+
     def example(self, subject: Subject) -> Example:
         """Reads and resamples one annotated subject. Raises InputError."""
-        labels = _on_model_grid(subject, self.spacing_mm)
+        image = read_image(subject.image) if subject.image else None
+        labels = _on_model_grid(subject, image, self.spacing_mm)
         table = load_table(subject.table)
         unknown = table.unknown(label_counts(labels))
         if unknown:
@@ -75,21 +86,14 @@ class Preparation:
                 subject.labels, f"none of its labels stands for a structure of '{self.target.name}'", remedy="choose another --target or table of ids"
             )
         classes = fill_gaps(relabel(labels.data, self.classes.mapping_from(table)).to(torch.uint8), self.classes, labels.grid.spacing_mm, self.fluid_mm)
-        image, thickness = self._image(subject, labels.grid)
-        return Example(subject.name, classes, target, image, labels.grid, bounding_box(target), bounding_box(classes), anchors(target), thickness)
+        seen, thickness = (_seen(image, labels.grid), max(image.grid.spacing_mm)) if image else (None, 0.0)
+        return Example(subject.name, classes, target, seen, labels.grid, bounding_box(target), bounding_box(classes), anchors(target), thickness)
 
     def target_of(self, labels: LabelMap, table: LabelTable) -> Tensor:
         """Row of the target table for every voxel, uint8."""
         row = {label.value: index for index, label in enumerate(self.target.labels)}
         mapping = {value: row[to] for value, to in table.mapping_to(self.target).items()}
         return relabel(labels.data, mapping).to(torch.uint8)
-
-    def _image(self, subject: Subject, grid: Grid) -> tuple[Tensor | None, float]:
-        """The image on `grid`, and the longest side of its own voxels in mm."""
-        if subject.image is None:
-            return None, 0.0
-        image = read_image(subject.image)
-        return _seen(image, grid), max(image.grid.spacing_mm)
 
     def unlabelled(self, subject: Subject) -> Image:
         """The image of a subject without labels, on the model's grid, its intensities as those of every example. Raises InputError."""
@@ -123,7 +127,8 @@ def fill_gaps(classes: Tensor, tissue: TissueClasses, spacing_mm: Sequence[float
     brain = ~torch.isin(classes, torch.tensor(tissue.outside, dtype=classes.dtype))
     if width_mm <= 0 or not brain.any():
         return classes
-    region = tuple(slice(max(0, low - round(width_mm)), high + round(width_mm)) for low, high in bounding_box(brain))
+    reach = [math.ceil(width_mm / step) + 1 for step in spacing_mm]  # voxels; less, and the region's edge would pass for the end of the world
+    region = tuple(slice(max(0, low - more), high + more) for (low, high), more in zip(bounding_box(brain), reach, strict=True))
     near = distance_transform_edt(~brain[region].numpy(), sampling=spacing_mm) <= width_mm / 2
     closed = distance_transform_edt(near, sampling=spacing_mm) > width_mm / 2
     filled = classes.clone()
@@ -225,9 +230,12 @@ def _seen(image: Image, grid: Grid) -> Tensor:
     return normalise(resample_image(image, grid).data[None, None])[0, 0]
 
 
-def _on_model_grid(subject: Subject, spacing_mm: Sequence[float]) -> LabelMap:
+def _on_model_grid(subject: Subject, image: Image | None, spacing_mm: Sequence[float]) -> LabelMap:
+    """The labels, where their image lies when the two headers say nearly the same, as the check of the data tells."""
     assert subject.labels is not None, "only annotated subjects are examples"
     labels = read_label_map(subject.labels, subject.table)
+    if image and image.grid.matches(labels.grid, NEARLY_SAME_GRID_MM):
+        labels = replace(labels, grid=image.grid)
     x, y, z = spacing_mm
     return resample_labels(labels, model_grid(labels.grid, (x, y, z)))
 

@@ -15,8 +15,9 @@ from ..labels import LabelTable, load_table
 from ..resources import names
 from .alignment import alignment
 from .cohort import Cohort, Subject, file_digest
-from .files import read_image, read_label_map
-from .image import Grid, Image, LabelMap
+from .files import read_image, read_label_map, volume_suffix
+from .formats import GUESS, is_placed_by_guess
+from .image import NEARLY_SAME_GRID_MM, Grid, Image, LabelMap
 from .population import label_counts, population_findings, structure_volumes
 from .relabel import relabel
 from .reports import Finding, Report, format_reports
@@ -29,7 +30,7 @@ _THICK_MM = 7.0
 _ANISOTROPY = 10.0
 _TINY_FIELD_MM, _HEAD_FIELD_MM = 20.0, 110.0
 _OBLIQUE_DEGREES = 5.0
-_SAME_GRID_MM, _NEARLY_SAME_GRID_MM = 1e-2, 1.0
+_SAME_GRID_MM = 1e-2
 _STRUCTURES_TO_ALIGN, _MM3_TO_ALIGN = 4, 200_000.0  # fewer labels than these have no shape to recognise a head by
 
 
@@ -45,6 +46,7 @@ def check_subject(subject: Subject, target: LabelTable) -> Report:
     volume = image or labels
     counts = label_counts(labels) if labels else {}
     volumes = structure_volumes(counts, labels.grid.voxel_mm3, table, target) if labels and table else {}
+    findings += _guessed(subject, image, labels)
     if volume:
         findings += _geometry(volume.grid)
     if labels and table:
@@ -79,6 +81,12 @@ def _digests(subject: Subject) -> dict[str, str]:
 
 
 # --- geometry
+
+
+def _guessed(subject: Subject, image: Image | None, labels: LabelMap | None) -> Iterator[Finding]:
+    for what, path, volume in (("image", subject.image, image), ("labels", subject.labels, labels)):
+        if path and volume and is_placed_by_guess(path, volume_suffix(path)):
+            yield Finding("warning", f"the header of the {what} does not say {GUESS}")
 
 
 def _geometry(grid: Grid) -> Iterator[Finding]:
@@ -137,13 +145,13 @@ def _same_place(
     image: Image, labels: LabelMap, volumes: Mapping[str, float], table: LabelTable | None, target: LabelTable
 ) -> Iterator[Finding]:
     if not image.grid.matches(labels.grid, _SAME_GRID_MM):
-        nearly = image.grid.matches(labels.grid, _NEARLY_SAME_GRID_MM)
+        nearly = image.grid.matches(labels.grid, NEARLY_SAME_GRID_MM)
         grids = f"image {_describe(image.grid)}, labels {_describe(labels.grid)}"
         if not nearly:
             yield Finding("error", f"image and labels lie on different grids: {grids}; resample the labels onto the image")
             return
         yield Finding(
-            "warning", f"the headers of image and labels differ by less than {_NEARLY_SAME_GRID_MM:g} mm: {grids}; the image's is used"
+            "warning", f"the headers of image and labels differ by less than {NEARLY_SAME_GRID_MM:g} mm: {grids}; the image's is used"
         )
     if table and len(volumes) >= _STRUCTURES_TO_ALIGN and sum(volumes.values()) >= _MM3_TO_ALIGN:
         structures = LabelMap(relabel(labels.data, table.mapping_to(target)), image.grid, target.name)

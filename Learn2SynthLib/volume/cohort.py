@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import InputError
 from .discovery import Pair, PathLike, find_images, find_label_maps, find_pairs
 from .files import stem
+from .formats import data_files
 
 __all__ = ["ROLES", "Cohort", "Subject", "build_cohort", "file_digest", "find_images", "find_label_maps", "find_pairs", "verify_files"]
 
@@ -79,10 +80,10 @@ def _subject_from_json(entry: Mapping[str, Any]) -> Subject:
 
 
 def file_digest(path: Path) -> str:
-    """sha256 of a file, or of the files of a DICOM folder in the order of their names. Raises InputError."""
+    """sha256 of a file with the data files that its header names, or of a DICOM folder's files in the order of their names. Raises InputError."""
     digest = hashlib.sha256()
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     try:
+        files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path, *data_files(path)]
         for file in files:
             for block in _blocks(file):
                 digest.update(block)

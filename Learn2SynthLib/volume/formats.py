@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import locale
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from typing import Any
 import nibabel
 import numpy as np
 import SimpleITK
+
+from ..errors import InputError
+from .slices import stack
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
 NIBABEL_SUFFIXES = (*NIFTI_SUFFIXES, ".mgz", ".mgh")
@@ -26,6 +30,10 @@ WRITABLE_SUFFIXES = (".nii.gz", ".nii", ".mgz", ".nrrd", ".mha")
 # ITK keeps physical points as left-posterior-superior, the whole of this library as right-anterior-superior.
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
+_MM_PER_NRRD_UNIT = {"": 1.0, "mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "cm": 10.0, "m": 1000.0, "um": 0.001, "µm": 0.001}
+_HEADER_BYTES = 2**16
+GUESS = "which side is left (qform and sform code 0): that of the format's old convention is taken; write its orientation into it"
+_SERIES_DESCRIPTION = "0008|103e"
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +48,14 @@ class StoredVolume:
     components: int
     affine: np.ndarray
     voxels: Callable[[], np.ndarray]
+
+
+def is_placed_by_guess(path: Path, suffix: str | None) -> bool:
+    """True for a NIfTI file whose header says nothing of where its voxels lie: left and right are a convention's, not the scan's."""
+    if suffix not in NIFTI_SUFFIXES:
+        return False
+    header: Any = nibabel.load(path).header
+    return int(header["qform_code"]) == int(header["sform_code"]) == 0
 
 
 def open_volume(path: Path, suffix: str) -> StoredVolume:
@@ -76,7 +92,34 @@ def _open_itk(path: Path) -> StoredVolume:
     reader.SetFileName(os.fspath(path))
     reader.ReadImageInformation()
     affine = _ras_affine(reader.GetOrigin(), reader.GetSpacing(), reader.GetDirection())
+    affine[:3] *= _mm_per_nrrd_unit(path)
     return StoredVolume(tuple(reader.GetSize()), reader.GetNumberOfComponents(), affine, lambda: _itk_voxels(reader))
+
+
+def _mm_per_nrrd_unit(path: Path) -> float:
+    """What the header's "space units" are in mm, which ITK does not look at; 1 for files without. Raises InputError for units not known."""
+    if path.suffix.lower() not in (".nrrd", ".nhdr"):
+        return 1.0
+    line = re.search(r"^space units:(.*)$", _text_header(path), re.MULTILINE | re.IGNORECASE)
+    units = set(re.findall(r'"([^"]*)"', line[1])) if line else {""}
+    if len(units) != 1 or not units <= set(_MM_PER_NRRD_UNIT):
+        raise InputError(path, f"space units {', '.join(sorted(units))}", "mm, cm, m or um, along all axes", "export it again in millimetres")
+    return _MM_PER_NRRD_UNIT[units.pop()]
+
+
+def _text_header(path: Path) -> str:
+    with open(path, "rb") as file:
+        return re.split(r"\r?\n\r?\n", file.read(_HEADER_BYTES).decode(errors="replace"), maxsplit=1)[0]
+
+
+def data_files(path: Path) -> list[Path]:
+    """The files that a MetaImage or NRRD header names as holding its voxels, in its order; none for voxels in the same file."""
+    if path.suffix.lower() not in (".mhd", ".nhdr"):
+        return []
+    named = re.search(r"^(?:ElementDataFile *=|data ?file:)(.*)", _text_header(path), re.MULTILINE | re.IGNORECASE | re.DOTALL)
+    first, *others = (named[1] if named else "").splitlines() or [""]
+    names = others if first.strip().upper().startswith("LIST") else [first]  # after LIST one a line; after LOCAL come the voxels
+    return [file for name in names if name.strip() and (file := path.parent / name.strip()).is_file()]
 
 
 @_utf8_file_names()
@@ -109,9 +152,15 @@ def is_dicom_folder(folder: Path) -> bool:
 
 
 def dicom_series(folder: Path) -> tuple[str, ...]:
-    """Files, in slice order, of the series with most slices in the folder or below; none when there is no DICOM file."""
+    """Files of the one series with slices in the folder or below; none when there is no DICOM file. Raises InputError for several."""
     series = [files for place in _dicom_folders(folder) for files in _series_in(os.fspath(place))]
-    return max(series, key=len, default=())
+    if len(series) < 2:
+        return series[0] if series else ()
+    slices = {files: count for files in series if (count := _slices_in(files)) > 1}
+    if len(slices) > 1:
+        listed = ", ".join(f"'{_description(files)}' ({count} slices)" for files, count in slices.items())
+        raise InputError(folder, f"{len(slices)} DICOM series: {listed}", "one series", "give a folder that holds only the one you want")
+    return next(iter(slices), series[0])
 
 
 def _dicom_folders(folder: Path) -> Iterator[Path]:
@@ -127,14 +176,35 @@ def _series_in(folder: str) -> list[tuple[str, ...]]:
     return [tuple(reader.GetGDCMSeriesFileNames(folder, series)) for series in reader.GetGDCMSeriesIDs(folder)]
 
 
+def _slices_in(files: tuple[str, ...]) -> int:
+    """One file may hold one slice, a whole volume, or what ITK cannot read, which is none."""
+    if len(files) > 1:
+        return len(files)
+    with suppress(RuntimeError):
+        return (*_open_itk(Path(files[0])).shape, 1, 1)[2]
+    return 0
+
+
+@_utf8_file_names()
+def _description(files: tuple[str, ...]) -> str:
+    reader = SimpleITK.ImageFileReader()
+    reader.SetFileName(files[0])
+    reader.ReadImageInformation()
+    text = reader.GetMetaData(_SERIES_DESCRIPTION) if reader.HasMetaDataKey(_SERIES_DESCRIPTION) else "no description"
+    return text.strip().encode(errors="replace").decode()  # of letters that are not UTF-8 SimpleITK makes what cannot be printed
+
+
 def open_dicom(files: tuple[str, ...]) -> StoredVolume:
-    """One series, its files in slice order."""
-    first = _open_itk(Path(files[0]))
+    """One series. Raises InputError when its slices do not make one volume."""
+    slices = [_open_itk(Path(file)) for file in files]
+    first = slices[0]
     if len(files) == 1:
         return first
-    affine = first.affine.copy()
-    # The step between slices is what their positions say: the header's slice thickness leaves out gaps.
-    affine[:3, 2] = (_open_itk(Path(files[-1])).affine[:3, 3] - affine[:3, 3]) / (len(files) - 1)
+    folder = Path(files[0]).parent
+    if any(each.shape[2:] != (1,) for each in slices):
+        raise InputError(folder, f"{len(files)} volumes in one series", "one volume", "give a folder that holds only the file you want")
+    order, affine = stack(folder, [each.affine for each in slices])
+    files = tuple(files[index] for index in order)
     return StoredVolume((*first.shape[:2], len(files)), first.components, affine, lambda: _series_voxels(files))
 
 

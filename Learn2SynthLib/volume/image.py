@@ -8,6 +8,8 @@ import nibabel
 import numpy as np
 import torch
 
+NEARLY_SAME_GRID_MM = 1.0  # headers of an image and its label map that differ by less mean one place: the image's
+
 
 @dataclass(frozen=True, eq=False)
 class Grid:

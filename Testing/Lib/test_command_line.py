@@ -84,6 +84,11 @@ def test_train_segment_evaluate_inspect_and_preview_on_one_head(save_head: Head,
     assert main(["segment", str(run), str(image), "--output", str(output)]) == 0
     told = capsys.readouterr().err
     assert f"{image.name}: Doubtful" in told and "brain stem (0.00)" in told and "This segmentation probably failed: look at it." in told
+    assert "which side is left" not in told
+
+    nibabel.save(nibabel.Nifti1Image(reference.get_fdata(), None), tmp_path / "guessed.nii.gz")
+    assert main(["segment", str(run), str(tmp_path / "guessed.nii.gz"), "--output", str(tmp_path / "g.nii.gz")]) == 0
+    assert "guessed.nii.gz: Its header does not say which side is left (qform and sform code 0)" in capsys.readouterr().err
 
     assert main(["evaluate", "--prediction", str(output), "--prediction-ids", "brain-coarse", "--reference", str(labels), "--json"]) == 0
     record = json.loads(capsys.readouterr().out)

@@ -1,14 +1,20 @@
 import random
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from Learn2SynthLib.config import RunConfig
+from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.labels import load_table
-from Learn2SynthLib.learning.data import Cutting, Example, anchors, bounding_box, cut, fill_gaps, usual_mm3
+from Learn2SynthLib.learning.data import Cutting, Example, anchors, bounding_box, cut, fill_gaps, preparation_for, usual_mm3
 from Learn2SynthLib.synthesis.classes import TissueClasses
-from Learn2SynthLib.volume.image import Grid
+from Learn2SynthLib.volume.cohort import Subject
+from Learn2SynthLib.volume.files import read_label_map, write_label_map
+from Learn2SynthLib.volume.image import Grid, LabelMap
 
 
 def example(target: torch.Tensor, head: torch.Tensor | None = None) -> Example:
@@ -95,3 +101,31 @@ def test_narrow_gaps_of_the_brain_become_fluid_and_the_world_outside_does_not() 
     assert (filled[:8] == 0).all() and (filled[:, :, 34:] == 0).all()
     assert torch.equal(filled[classes > 0], classes[classes > 0])
     assert torch.equal(fill_gaps(classes, tissue, (2.0, 2.0, 2.0), 0), classes)
+
+
+@pytest.mark.parametrize("step", [0.4, 1.0])
+def test_a_convex_brain_has_no_gaps_at_any_spacing(step: float) -> None:
+    tissue = TissueClasses.of([(load_table("freesurfer"), [0, 2])])
+    radius = np.linalg.norm(np.indices((60, 60, 60)) - 29.5, axis=0)
+    classes = torch.from_numpy((radius < 14) * tissue.names.index("cerebral white matter")).to(torch.uint8)
+    assert torch.equal(fill_gaps(classes, tissue, (step, step, 2 * step), 8.0), classes)
+
+
+def test_labels_whose_header_is_nearly_that_of_their_image_lie_on_the_image(heads: Path, tiny: Callable[..., RunConfig], tmp_path: Path) -> None:
+    """As the check of the data says: the image stays as it is, and its voxels keep their labels."""
+    labels = read_label_map(heads / "sub-0_dseg.nii.gz")
+    affine = labels.grid.affine.copy()
+    affine[:3, 3] += (0.6, -0.6, 0.3)
+    preparation = replace(preparation_for(tiny(), ["freesurfer"]), spacing_mm=(2.0, 2.0, 2.0))
+    examples = []
+    for grid in (labels.grid, Grid(labels.grid.shape, affine)):
+        write_label_map(LabelMap(labels.data, grid), tmp_path / "dseg.nii.gz")
+        examples.append(preparation.example(Subject("s", "real", heads / "sub-0_T1w.nii.gz", tmp_path / "dseg.nii.gz")))
+    same, near = examples
+    assert near.image is not None and same.image is not None
+    assert torch.equal(near.image, same.image) and torch.equal(near.target, same.target) and near.grid.matches(same.grid, 1e-5)
+
+
+def test_a_target_of_more_structures_than_a_byte_counts_is_refused(tiny: Callable[..., RunConfig]) -> None:
+    with pytest.raises(InputError, match="target 'freesurfer': 295 .*at most 256"):
+        preparation_for(tiny(target="freesurfer"), ["freesurfer"])

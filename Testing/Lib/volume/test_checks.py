@@ -101,6 +101,18 @@ def test_faults(saved, image, labels, level, words):
     assert report.ok == (level != "error")
 
 
+def test_a_nifti_that_does_not_say_which_side_is_left_gets_a_warning(saved):
+    subject = saved()
+    assert not any("side is left" in finding.message for finding in check_subject(subject, TARGET).findings)
+    for path in subject.files.values():
+        nifti = nibabel.Nifti1Image(np.asarray(nibabel.load(path).dataobj), None)
+        assert not nifti.header["qform_code"] and not nifti.header["sform_code"]
+        nibabel.save(nifti, path)
+    report = check_subject(subject, TARGET)
+    for what in ("image", "labels"):
+        assert found(report, "warning", f"the header of the {what} does not say which side is left")
+
+
 @pytest.mark.parametrize("value, remedy", [
     (530, "the table 'freesurfer' knows them all"), (2999, "give the right label table, or one of your own"),
 ])  # fmt: skip

@@ -88,6 +88,15 @@ def test_digests_of_large_files_and_folders(tmp_path):
         file_digest(tmp_path / "none")
 
 
+@pytest.mark.parametrize("name, line", [("x.mhd", "ElementDataFile = x.raw"), ("x.nhdr", "data file: x.raw"), ("x.nhdr", "datafile: ./x.raw")])
+def test_digests_tell_voxels_that_changed_beside_their_header(tmp_path, name, line):
+    (tmp_path / name).write_text(f"a header\n{line}\n")
+    (tmp_path / "x.raw").write_bytes(b"1")
+    before = file_digest(tmp_path / name)
+    (tmp_path / "x.raw").write_bytes(b"2")
+    assert file_digest(tmp_path / name) != before
+
+
 def test_a_subject_is_known_by_its_image_first(tmp_path):
     assert Subject("s", "real", tmp_path / "i", tmp_path / "l").path == tmp_path / "i"
     assert Subject("s", "label_map", None, tmp_path / "l").path == tmp_path / "l"

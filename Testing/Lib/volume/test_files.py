@@ -185,23 +185,23 @@ def test_hidden_and_missing_files_are_no_volumes(tmp_path):
 # --- DICOM
 
 
-def write_dicom(folder, slices, series, step=5.0):
-    """A series with a gap-free step along z, its file names in reverse order of position."""
+def write_dicom(folder, slices, series, step=5.0, positions=None):
+    """A series with a gap-free step along z, or the given positions, its file names in reverse order of position."""
     folder.mkdir(parents=True, exist_ok=True)
     writer = SimpleITK.ImageFileWriter()
     writer.KeepOriginalImageUIDOn()
-    for z in range(slices):
+    for z, position in enumerate(np.arange(slices) * step if positions is None else positions):
         image = SimpleITK.GetImageFromArray((np.arange(20).reshape(1, 4, 5) + 100 * z).astype(np.int16))
         tags = {"0008|0060": "MR", "0020|000e": f"1.2.3.{series}", "0020|000d": "1.2.3", "0008|0018": f"1.2.3.{series}.{z}"}
-        tags |= {"0020|0032": f"0\\0\\{z * step}", "0020|0037": "1\\0\\0\\0\\1\\0", "0020|0013": str(z), "0028|0030": "1\\2"}
+        tags |= {"0008|103e": f"ax {series}", "0020|0032": f"0\\0\\{position}", "0020|0037": "1\\0\\0\\0\\1\\0", "0020|0013": str(z), "0028|0030": "1\\2"}
         for tag, value in tags.items():
             image.SetMetaData(tag, value)
         writer.SetFileName(str(folder / f"{series}-{slices - z:03d}.dcm"))
         writer.Execute(image)
 
 
-def test_the_longest_dicom_series_is_read(tmp_path):
-    write_dicom(tmp_path / "a b" / "é", 3, 1)
+def test_the_one_dicom_series_with_slices_is_read(tmp_path):
+    write_dicom(tmp_path / "a b" / "é", 1, 1)
     write_dicom(tmp_path / "a b" / "é", 6, 2)
     image = read_image(tmp_path)
     assert image.data.shape == (5, 4, 6) and read_grid(tmp_path).matches(image.grid)
@@ -209,6 +209,48 @@ def test_the_longest_dicom_series_is_read(tmp_path):
     assert is_volume(tmp_path / "a b" / "é") and not is_volume(tmp_path)
     with pytest.raises(InputError, match="folder of the whole series"):
         read_image(next((tmp_path / "a b" / "é").iterdir()).rename(tmp_path / "one"))
+
+
+def test_several_dicom_series_are_listed_whether_in_one_folder_or_two(tmp_path):
+    write_dicom(tmp_path / "both", 3, 1)
+    write_dicom(tmp_path / "both", 6, 2)
+    for file in (tmp_path / "both").glob("1-*"):  # a description in Latin letters that are not UTF-8
+        file.write_bytes(file.read_bytes().replace(b"ax 1", b"\xe4x 1"))
+    write_dicom(tmp_path / "each" / "a", 3, 1)
+    write_dicom(tmp_path / "each" / "b", 6, 2)
+    for folder, first in (("both", "[?]x 1"), ("each", "ax 1")):
+        with pytest.raises(InputError, match=rf"{folder}: 2 DICOM series: '{first}' \(3 slices\), 'ax 2' \(6 slices\); allowed: one series"):
+            read_grid(tmp_path / folder)
+
+
+@pytest.mark.parametrize("positions, words", [
+    ([0, 5, 10, 15] * 2, "8 slices at 4 positions, 2 volumes"), ([0, 5, 10, 20, 25], "slices are missing"),
+])  # fmt: skip
+def test_a_series_that_is_not_one_volume_is_refused(tmp_path, positions, words):
+    write_dicom(tmp_path / "s", len(positions), 1, positions=positions)
+    with pytest.raises(InputError, match=words) as caught:
+        read_image(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_volume_in_one_dicom_file_is_read_and_two_of_them_are_told(tmp_path):
+    image = SimpleITK.GetImageFromArray(np.arange(60, dtype=np.int16).reshape(3, 4, 5))
+    image.SetSpacing((1, 2, 3))
+    writer = SimpleITK.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    for name in ("1", "2"):
+        for tag, value in {"0020|000e": "1.2.3.1", "0020|000d": "1.2.3", "0008|0018": f"1.2.3.1.{name}", "0008|0060": "MR"}.items():
+            image.SetMetaData(tag, value)
+        writer.SetFileName(str(tmp_path / f"{name}.dcm"))
+        writer.Execute(image)
+        if name == "1":
+            assert read_image(tmp_path).data.shape == (5, 4, 3) and read_grid(tmp_path).spacing_mm == pytest.approx((1, 2, 3))
+    with pytest.raises(InputError, match="2 volumes in one series"):
+        read_image(tmp_path)
+    write_dicom(tmp_path / "below", 4, 2)
+    (tmp_path / "2.dcm").unlink()
+    with pytest.raises(InputError, match=r"2 DICOM series: 'no description' \(3 slices\), 'ax 2' \(4 slices\)"):
+        read_image(tmp_path)
 
 
 def test_a_real_dicom_series_lies_where_itk_says(data_folder, tmp_path):

@@ -7,7 +7,10 @@ import sys
 
 import nibabel
 import numpy as np
+import pytest
+import SimpleITK
 
+from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.volume import formats
 
 
@@ -32,3 +35,50 @@ def test_a_folder_without_dicom_has_no_series(tmp_path):
     (tmp_path / "below").mkdir()
     (tmp_path / "below" / "short").write_bytes(b"DICM")
     assert formats.dicom_series(tmp_path) == () and not formats.is_dicom_folder(tmp_path / "below")
+
+
+def nhdr(folder, units):
+    """A detached NRRD of 1 x 2 x 3 of these units, its origin at 4, 5, 6 of them."""
+    image = SimpleITK.GetImageFromArray(np.arange(24, dtype=np.int16).reshape(2, 3, 4))
+    image.SetSpacing((1, 2, 3))
+    image.SetOrigin((4, 5, 6))
+    SimpleITK.WriteImage(image, folder / "x.nhdr")
+    text = (folder / "x.nhdr").read_text()
+    (folder / "x.nhdr").write_text(text.replace("endian:", f"space units: {units}\nendian:"))
+    return folder / "x.nhdr"
+
+
+@pytest.mark.parametrize("unit, mm", [("mm", 1), ("cm", 10), ("um", 0.001), ("", 1)])
+def test_space_units_of_nrrd_are_applied(tmp_path, unit, mm):
+    affine = formats.open_volume(nhdr(tmp_path, " ".join([f'"{unit}"'] * 3)), ".nhdr").affine
+    np.testing.assert_allclose(affine, [[-mm, 0, 0, -4 * mm], [0, -2 * mm, 0, -5 * mm], [0, 0, 3 * mm, 6 * mm], [0, 0, 0, 1]])
+
+
+@pytest.mark.parametrize("units", ['"mm" "mm" "cm"', '"inch" "inch" "inch"'])
+def test_other_space_units_of_nrrd_are_refused(tmp_path, units):
+    with pytest.raises(InputError, match="space units"):
+        formats.open_volume(nhdr(tmp_path, units), ".nhdr")
+
+
+def test_data_files_are_those_that_the_header_names(tmp_path):
+    assert formats.data_files(nhdr(tmp_path, '"mm" "mm" "mm"')) == [tmp_path / "x.raw"]
+    image = SimpleITK.GetImageFromArray(np.zeros((2, 3, 4), np.int16))
+    for name in ("y.mhd", "z.mha"):
+        SimpleITK.WriteImage(image, tmp_path / name)
+    assert formats.data_files(tmp_path / "y.mhd") == [tmp_path / "y.raw"] and formats.data_files(tmp_path / "z.mha") == []
+    (tmp_path / "z.mha").rename(tmp_path / "z.mhd")  # its voxels follow the header
+    assert formats.data_files(tmp_path / "z.mhd") == []
+    (tmp_path / "long.mhd").write_bytes(b"ElementDataFile = LOCAL\n" + b"v" * 5000 + b"\ny.raw\n")
+    assert formats.data_files(tmp_path / "long.mhd") == []
+    (tmp_path / "list.mhd").write_text("NDims = 3\nElementDataFile = LIST\ny.raw\nx.raw\n")
+    assert formats.data_files(tmp_path / "list.mhd") == [tmp_path / "y.raw", tmp_path / "x.raw"]
+
+
+@pytest.mark.parametrize("codes, guess", [((0, 0), True), ((1, 0), False), ((0, 2), False)])
+def test_a_nifti_without_orientation_is_known(tmp_path, codes, guess):
+    image = nibabel.Nifti1Image(np.zeros((2, 3, 4), np.int16), np.eye(4))
+    image.set_qform(np.eye(4), codes[0])
+    image.set_sform(np.eye(4), codes[1])
+    nibabel.save(image, tmp_path / "x.nii")
+    assert formats.is_placed_by_guess(tmp_path / "x.nii", ".nii") is guess
+    assert not formats.is_placed_by_guess(tmp_path / "x.nrrd", ".nrrd")
