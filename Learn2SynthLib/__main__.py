@@ -6,6 +6,7 @@ Only the words live here; what a verb does is in `commands`, imported when it is
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -33,6 +34,8 @@ _EXITS = "Exit codes: 0 done; 2 wrong input (one line says what); 130 interrupte
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb and returns its exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names that the console's encoding lacks are no reason to fail
     parser = build_parser()
     options = parser.parse_args(arguments)
     if not hasattr(options, "verb"):

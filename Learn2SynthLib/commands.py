@@ -94,42 +94,18 @@ def _refuse_bad_data(config: RunConfig, cohort: Cohort, console: Console) -> Non
 
 
 def segment(options: argparse.Namespace) -> int:
-    from .segmentation.segmenter import Segmenter, write_volumes_csv
-    from .volume.files import read_grid, read_image, stem, volume_suffix, write_label_map, write_probabilities
-    from .volume.formats import GUESS, is_placed_by_guess
+    from .segmentation.segmenter import Segmenter, find_model
+    from .segmenting import check_outputs, destinations, segment_images
+    from .volume.files import read_grid
 
-    outputs = _outputs(options.images, options.output)
-    for image_path in options.images:  # what cannot be read is told before hours of work, not after
-        read_grid(image_path)
+    places = destinations(options.images, options.output, options.probabilities)
+    volumes = Path(options.volumes) if options.volumes else None
+    for image in options.images:  # what cannot be read is told before hours of work, not after
+        read_grid(image)
+    check_outputs(places, volumes, [*options.images, find_model(options.model)])
     segmenter = Segmenter.load(options.model, options.device or "auto")
-    console, rows = Console(options.json), []
-    for image_path, output in zip(options.images, outputs):
-        with console.segmenting(image_path) as progress:
-            result = segmenter.segment(read_image(image_path), options.flips, options.probabilities, progress)
-        write_label_map(result.labels, output)
-        if result.probabilities is not None:
-            write_probabilities(result.probabilities, result.labels.grid, output.with_name(f"{stem(output)}_probabilities.nii.gz"))
-        rows.append((image_path, result.measures))
-        guessed = [f"Its header does not say {GUESS}."] if is_placed_by_guess(Path(image_path), volume_suffix(image_path)) else []
-        console.segmented(image_path, output, guessed + result.notes, result.volumes_mm3, result.quality)
-    if options.volumes:
-        write_volumes_csv(Path(options.volumes), rows)
+    segment_images(segmenter, places, volumes, options.flips, Console(options.json))
     return DONE
-
-
-def _outputs(images: Sequence[str], output: str) -> list[Path]:
-    """One file for each image: `output` itself, or files in the folder that it names. Raises InputError when two collide."""
-    from .volume.files import stem, volume_suffix
-
-    if volume_suffix(output):
-        if len(images) > 1:
-            raise InputError("--output", f"one file for {len(images)} images", "a folder", "name a folder instead")
-        return [Path(output)]
-    paths = [Path(output) / f"{stem(image)}_dseg.nii.gz" for image in images]
-    twice = {path.name for path in paths if paths.count(path) > 1}
-    if twice:
-        raise InputError("--output", f"several images would be written to {', '.join(sorted(twice))}", remedy="segment them into different folders")
-    return paths
 
 
 def evaluate(options: argparse.Namespace) -> int:
@@ -146,6 +122,8 @@ def preview(options: argparse.Namespace) -> int:
     from .previewing import Recipe, make_previewer, write_previews
     from .segmentation.segmenter import find_model
 
+    if options.count < 1:
+        raise InputError("--count", str(options.count), "at least 1")
     model = Model.read(find_model(options.model)) if options.model else None
     if model and (options.preset or options.assignments):
         raise InputError("--model", "together with --preset or --set", "one or the other", "a model brings its own configuration")
@@ -175,7 +153,7 @@ def environment(options: argparse.Namespace) -> int:
     from .computer import describe_computer
 
     computer = describe_computer()
-    print(json.dumps({"event": "environment", **computer.to_json()}, ensure_ascii=False) if options.json else computer.report())
+    print(json.dumps({"event": "environment", **computer.to_json()}) if options.json else computer.report())
     return DONE
 
 

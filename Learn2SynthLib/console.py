@@ -69,7 +69,7 @@ class Console:
         self._say(f"failed: {event['error']}: {event['message']}; {event['advice']}")
 
     def _print(self, event: str, **content: Any) -> None:
-        print(json.dumps({"event": event, **content}, ensure_ascii=False), flush=True)
+        print(json.dumps({"event": event, **content}), flush=True)  # in ASCII, which every reader and every encoding of the console has
 
     def _close(self) -> None:
         if self.bar is not None:
@@ -117,6 +117,13 @@ class Console:
         for sentence in (*notes, *cautions(quality)):
             self._say(f"{Path(image).name}: {sentence}")
         print(f"{image} -> {output}")
+
+    def refused(self, image: str, reason: str) -> None:
+        """An image that cannot be segmented, while others go on."""
+        if self.as_json:
+            self._print("refused", image=image, message=reason)
+        else:
+            self._say(f"not segmented: {reason}")
 
 
 def begun_with(pretrained: Mapping[str, Any]) -> str:

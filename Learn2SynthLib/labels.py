@@ -115,6 +115,8 @@ def _label_from_json(entry: Any, where: str) -> Label:
         raise InputError(where, "needs 'value' (a whole number) and 'name' (a text)")
     ids = entry.get("freesurfer", [])
     ids = tuple(ids) if isinstance(ids, (list, tuple)) else (ids,)
+    if not all(isinstance(number, int) and abs(number) < 2**31 for number in (entry["value"], *ids)):
+        raise InputError(where, f"value {entry['value']!r}, freesurfer {list(ids)!r}", "whole numbers of at most 32 bits")
     side = entry.get("side", "both")
     if side not in SIDES:
         raise InputError(where, f"side '{side}'", ", ".join(SIDES))

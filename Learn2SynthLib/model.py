@@ -15,6 +15,7 @@ from .labels import LabelTable
 SCHEMA = 1
 SYNTHESIS = "synthesis."  # begins the names of the weights that are the learned synthesis's, not the network's
 _CARD, _WEIGHTS = "model.json", "weights.safetensors"
+_MOST_BYTES = {_CARD: 2**24, _WEIGHTS: 2**31}  # more than any model needs
 _REQUIRED = ("schema", "ndim", "network", "labels", "spacing_mm", "orientation", "shape", "intensity")
 
 
@@ -51,8 +52,10 @@ class Model:
             raise InputError(path, "no such model", remedy="give a .l2s file, the folder of a run, or the name of a shipped model")
         try:
             with zipfile.ZipFile(path) as bundle:
-                card = json.loads(bundle.read(_CARD))
-                weights = bundle.read(_WEIGHTS)
+                card = json.loads(_content(bundle, _CARD, path))
+                weights = _content(bundle, _WEIGHTS, path)
+        except InputError:
+            raise
         except KeyError as error:
             raise InputError(path, f"is not a model bundle ({error.args[0]})", f"a zip of {_CARD} and {_WEIGHTS}") from error
         except (zipfile.BadZipFile, ValueError, OSError, EOFError, NotImplementedError, RuntimeError, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
@@ -60,6 +63,15 @@ class Model:
             raise InputError(path, f"{kind} ({error})", "a .l2s file written by learn2synth", "copy or export it again") from error
         _check_card(card, path)
         return cls(card, weights)
+
+
+def _content(bundle: zipfile.ZipFile, name: str, path: Path) -> bytes:
+    """A file of the bundle, of no more bytes than it says: a small zip can unpack to more than the memory holds."""
+    size, most = bundle.getinfo(name).file_size, _MOST_BYTES[name]
+    if size > most:
+        raise InputError(path, f"{name} has {size} bytes", f"at most {most}", "get the model from where you trust it")
+    with bundle.open(name) as file:
+        return file.read(size)
 
 
 def _check_card(card: Any, path: Path) -> None:

@@ -105,9 +105,10 @@ def write_previews(previewer: Previewer, recipes: Sequence[Recipe], learned: boo
 
 def make_previewer(config: RunConfig, model: Model | None, subjects: Sequence[Subject]) -> Previewer:
     """`config` is that of the model when there is one; its learned synthesis is taken over. Raises InputError."""
-    preparation = preparation_for(config, [subject.table for subject in subjects])
-    if model is not None:
-        preparation = replace(preparation, classes=TissueClasses(tuple(model.card["tissue_classes"])))
+    if model is None:
+        preparation = preparation_for(config, [subject.table for subject in subjects])
+    else:  # its card holds the table, of which the configuration knows the name
+        preparation = Preparation(config.grid.spacing_mm, model.labels, TissueClasses(tuple(model.card["tissue_classes"])), config.synthesis.fluid_mm)
     synthesizer = make_synthesizer(config, preparation)
     if model is not None:
         synthesizer.load_state_dict(learned_synthesis(model), strict=False)

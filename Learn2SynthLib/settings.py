@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -87,7 +88,10 @@ def _convert_tuple(value: Any, kind: Any, limits: Mapping[str, Any], where: str)
 
 def _convert_scalar(value: Any, kind: Any, limits: Mapping[str, Any], where: str) -> Any:
     accepted = {float: (int, float), int: (int,), bool: (bool,), str: (str,)}[kind]
-    if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool) or value != value:
+    if kind is int and isinstance(value, float) and value.is_integer():
+        value = int(value)  # 1e3
+    endless = isinstance(value, (int, float)) and not abs(value) <= sys.float_info.max  # nor NaN
+    if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool) or endless:
         words = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}
         raise InputError(where, f"{json.dumps(value)}", words[kind])
     if "choices" in limits and value not in limits["choices"]:

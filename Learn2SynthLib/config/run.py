@@ -53,13 +53,22 @@ class RunConfig:
     def __post_init__(self) -> None:
         if len(self.grid.shape) != self.ndim:
             raise InputError("grid.shape", f"{list(self.grid.shape)} with ndim {self.ndim}", f"{self.ndim} numbers", "set both, or use a preset")
-        if any(size % self.network.divisor for size in self.grid.shape):
-            network = f"{self.network.name} and {len(self.network.features)} entries in network.features"
-            raise InputError("grid.shape", f"{list(self.grid.shape)}", f"multiples of {self.network.divisor} with {network}")
+        self._check_window("network.features", self.network)
+        if self.strategy == "learn2synth" and self.learn2synth.enhancement != "parametric":
+            self._check_window("learn2synth.network_features", NetworkConfig("unet", self.learn2synth.network_features))
         if self._trained_name not in ARCHITECTURES:
             around = STRATEGIES[self.strategy].around
             allowed = ", ".join(name.removeprefix(around) for name in ARCHITECTURES if name.startswith(around))
             raise InputError("network.name", f"'{self.network.name}' with strategy '{self.strategy}'", allowed)
+
+    def _check_window(self, key: str, network: NetworkConfig) -> None:
+        """Whether the network can halve a window as often as it has levels, and has more than one place left to norm; `key`: where its channels are set."""
+        shape, divisor = self.grid.shape, network.divisor
+        whose = f"with {network.name} and {len(network.features)} entries in {key}"
+        if any(size % divisor for size in shape):
+            raise InputError("grid.shape", f"{list(shape)}", f"multiples of {divisor} {whose}")
+        if max(shape) == divisor:
+            raise InputError("grid.shape", f"{list(shape)}", f"a side of at least {2 * divisor} {whose}", "or name fewer")
 
     @property
     def trained_network(self) -> NetworkConfig:

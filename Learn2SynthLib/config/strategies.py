@@ -130,6 +130,8 @@ class Learn2SynthConfig:
         if both:
             found = f"{', '.join(both)}, which the hypergradient learns"
             raise InputError("search", found, "what is not in learn2synth.learn", "leave it out of one of the two")
+        if not self.learn and self.enhancement == "parametric":
+            raise InputError("learn", "nothing", f"some of {', '.join(LEARNABLE)}", "learn2synth.lr=0 keeps the synthesis as it begins")
 
     @property
     def by_gradient(self) -> tuple[str, ...]:

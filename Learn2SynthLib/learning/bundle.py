@@ -13,6 +13,7 @@ from ..config import RunConfig, SynthesisConfig
 from ..errors import InputError
 from ..model import SCHEMA, SYNTHESIS, Model
 from ..settings import from_json
+from ..synthesis import contrast
 from ..synthesis.synthesizer import Synthesizer
 from ..volume.intensity import HIGH, LOW
 from .data import usual_mm3
@@ -55,10 +56,14 @@ def make_model(
 
 
 def _told(config: RunConfig) -> dict[str, Any]:
-    """The configuration; of files that it names only the names: models are shared, and where their maker keeps files is nobody's business."""
+    """The configuration; of files that it names only the names: models are shared, and where their maker keeps files is nobody's business.
+
+    A table of contrast is told whole, for the prior is drawn by it; the target's labels have their own place in the card.
+    """
     told = config.to_json()
-    for record, key in ((told, "target"), (told["synthesis"], "contrast"), (told["network"], "pretrained"), (told["learn2synth"], "begin")):
+    for record, key in ((told, "target"), (told["network"], "pretrained"), (told["learn2synth"], "begin")):
         record[key] = Path(record[key]).name
+    told["synthesis"]["contrast"] = contrast.told(config.synthesis.contrast)
     return told
 
 

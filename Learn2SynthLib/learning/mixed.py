@@ -9,9 +9,13 @@ from .strategy import Strategy
 
 class Mixed(Strategy):
     def step(self, index: int) -> dict[str, float]:
-        config = self.task.config
-        count = round(config.mixed.share * config.batch_size)
-        real = self.task.real_batch(index, count, config.supervised.augmentation)
-        synthetic = self.task.randomised(index, config.batch_size - count)
-        images, target = (torch.cat(pair) for pair in zip(real, synthetic))
+        config, size = self.task.config, self.task.config.batch_size
+        real, before = (int(config.mixed.share * size * step) for step in (index + 1, index))
+        count = real - before  # what is not whole in one batch becomes so over several
+        parts = []
+        if count:
+            parts.append(self.task.real_batch(index, count, config.supervised.augmentation))
+        if count < size:
+            parts.append(self.task.randomised(index, size - count))
+        images, target = (torch.cat(same) for same in zip(*parts))
         return {"loss": self.task.train(images, target)}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..config import ANY_CONTRAST
 from ..errors import InputError
-from ..resources import read_named
+from ..resources import names, read_named
 
 _PARTS = {"mean": "contrast_mean", "spread": "contrast_spread"}
 
@@ -18,15 +19,35 @@ Interval = tuple[float, float]
 def read_contrast(name_or_path: str) -> dict[str, dict[str, Interval]]:
     """Learnable parameter -> tissue class -> (low, high) of its prior, image range being 1; empty for any contrast.
 
-    A table is a JSON file {"mean": {"thalamus": [0.55, 0.75], ...}, "spread": {...}}; what it leaves out keeps the prior for all contrasts.
-    Raises InputError, naming what is wrong.
+    A table is a JSON file {"mean": {"thalamus": [0.55, 0.75], ...}, "spread": {...}}, or that as text, as models tell it; what it leaves out keeps the prior
+    for all contrasts. Raises InputError, naming what is wrong.
     """
     if name_or_path == ANY_CONTRAST:
         return {}
-    table, path = read_named("Contrasts", name_or_path, "synthesis.contrast")
+    table, path = _table(name_or_path)
     if not isinstance(table, Mapping) or not any(part in table for part in _PARTS):
         raise InputError(path, "is no table of contrast", 'an object with "mean", "spread" or both')
     return {_PARTS[part]: {tissue: _interval(ends, path, part, tissue) for tissue, ends in table[part].items()} for part in _PARTS if part in table}
+
+
+def told(name_or_path: str) -> str:
+    """What `read_contrast` understands on another computer too: a name as it is, a file's content as text; of a file that is gone only the name."""
+    if name_or_path in (ANY_CONTRAST, *names("Contrasts", ".json")):
+        return name_or_path
+    try:
+        return json.dumps(_table(name_or_path)[0])
+    except InputError:
+        return Path(name_or_path).name
+
+
+def _table(name_or_path: str) -> tuple[Any, Path]:
+    """Content, and where it is from."""
+    if not name_or_path.startswith("{"):
+        return read_named("Contrasts", name_or_path, "synthesis.contrast")
+    try:
+        return json.loads(name_or_path), Path("synthesis.contrast")
+    except ValueError as error:
+        raise InputError("synthesis.contrast", f"cannot be read as JSON ({error})") from error
 
 
 def _interval(ends: Any, path: Path, part: str, tissue: str) -> Interval:

@@ -22,7 +22,7 @@ Pair = tuple[Path, Path]
 
 _LAYOUTS = "BIDS (X_T1w.nii.gz beside X_dseg.nii.gz) or nnU-Net (imagesTr/case_0000.nii.gz, labelsTr/case.nii.gz)"
 _LABEL_WORDS = {"dseg", "seg", "segmentation", "label", "labels", "labelmap", "aseg", "aparc", "wmparc"}
-_NEITHER_WORDS = {"mask", "probseg", "warp", "xfm"}  # volumes of a BIDS folder that are no image and no label map
+_NEITHER_WORDS = {"mask", "probseg", "probabilities", "warp", "xfm"}  # volumes of a BIDS folder, and of our own, that are no image and no label map
 _CONTRASTS = {
     "t1w",
     "t2w",

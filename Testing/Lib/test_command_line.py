@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from Learn2SynthLib.__main__ import main
+from Learn2SynthLib.labels import load_table
 from Learn2SynthLib.model import Model
 from Learn2SynthLib.run import Run
 
@@ -105,6 +106,19 @@ def test_train_segment_evaluate_inspect_and_preview_on_one_head(save_head: Head,
     assert (tmp_path / "p" / "contact_sheet.png").stat().st_size > 1000
 
 
+def test_a_model_of_tables_that_are_gone_is_previewed_and_its_settings_used_again(save_head: Head, tmp_path: Path) -> None:
+    head, run, mine, contrast = save_head(), tmp_path / "run", tmp_path / "mine.json", tmp_path / "contrast.json"
+    mine.write_text(json.dumps(load_table("brain-coarse").to_json()))
+    contrast.write_text('{"mean": {"thalamus": [0.5, 0.6]}}')
+    searching = ["--strategy", "policy_search", "policy_search.images=synthetic", "policy_search.start=0", f"synthesis.contrast={contrast}"]
+    assert main([*train_arguments(run, head), *searching[2:], *searching[:2], "--target", str(mine)]) == 0
+    for path in (mine, contrast):
+        path.unlink()
+    assert main(["preview", "--labels", str(head[1]), "--model", str(run), "--output", str(tmp_path / "p"), "--count", "1"]) == 0
+    again = ["preview", "--labels", str(head[1]), "--preset", str(run / "best.l2s"), "--set", "target=brain-coarse", "--output", str(tmp_path / "q")]
+    assert main([*again, "--count", "1"]) == 0
+
+
 def test_a_training_begins_with_the_weights_of_another(save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first, second, head = tmp_path / "first, of two", tmp_path / "second", save_head()
     assert main(train_arguments(first, head)) == 0
@@ -184,6 +198,17 @@ def test_a_reader_that_goes_away_is_no_trouble() -> None:
         program.stdout.close()
         assert program.stderr.read() == ""
     assert program.returncode == 1
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_names_that_the_console_cannot_show_are_no_trouble(more: list[str], save_head: Head, tmp_path: Path) -> None:
+    image, _ = save_head("głowa, größer")
+    words = [sys.executable, "-m", "Learn2SynthLib", "segment", "brain-tiny", str(image), "--output", str(tmp_path / "ł.nii.gz"), *more]
+    told = subprocess.run(words, capture_output=True, cwd=REPOSITORY, env={**os.environ, "PYTHONIOENCODING": "cp1252"}, check=True).stdout
+    if more:
+        assert {json.loads(line)["image"] for line in told.decode("utf-8").splitlines()} == {str(image)}
+    else:
+        assert r"g\u0142owa, größer" in told.decode("cp1252")
 
 
 def test_the_help_of_train_explains_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
@@ -362,3 +387,9 @@ def test_one_bad_image_among_several_is_told_before_any_is_segmented(save_head: 
     bad = tmp_path / "bad.nii.gz"
     bad.write_bytes(b"x")
     assert "bad.nii.gz" in refused(["segment", str(run), str(head[0]), str(bad), "--output", str(tmp_path / "out")], tmp_path, capsys)
+
+
+def test_no_preview_is_no_picture(save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, labels = save_head()
+    line = refused(["preview", "--labels", str(labels), "--output", str(tmp_path / "p"), "--count", "0"], tmp_path, capsys)
+    assert "--count: 0; allowed: at least 1" in line

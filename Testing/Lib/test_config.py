@@ -51,12 +51,29 @@ def test_every_preset_is_valid_and_states_only_what_differs(preset: str) -> None
         ("network.features=[1,1,1,1,1,1,1,1]", "allowed: 1 to 7 with unet"),
         ("steps", "KEY=VALUE"),
         ("optimiser.lr=NaN", "a number"),
+        ("optimiser.lr=Infinity", "a number"),
+        ("optimiser.lr=1" + 400 * "0", "a number"),
+        ("learn2synth.learn=[]", "learn: nothing; allowed: some of contrast_mean"),
+        ("grid.shape=[8,8]", "a side of at least 16 with unet and 4 entries in network.features"),
+        ("grid.shape=[34,34] network.features=[8,16] learn2synth.enhancement=network", "multiples of 4 with unet and 3 entries in learn2synth.network"),
+        ("grid.shape=[8,8] network.features=[8,16] learn2synth.enhancement=both learn2synth.network_features=[2,2,2,2]", "a side of at least 16"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_with_the_way_out(assignment: str, words: str) -> None:
     with pytest.raises(InputError, match=words.replace("(", r"\(")) as caught:
         build_config(assignments=assignment.split())
     assert "\n" not in str(caught.value)
+
+
+def test_windows_that_every_network_can_use_are_taken() -> None:
+    build_config(assignments=["grid.shape=[8,16]"])
+    build_config(assignments=["grid.shape=[34,34]", "network.features=[8,16]"])
+    build_config(assignments=["grid.shape=[34,34]", "network.features=[8,16]", "learn2synth.enhancement=network"], strategy="randomised")
+
+
+def test_a_whole_number_may_be_written_with_an_exponent() -> None:
+    steps = build_config(assignments=["steps=1e3"]).steps
+    assert steps == 1000 and isinstance(steps, int)
 
 
 def test_features_that_are_not_given_are_those_of_the_architecture() -> None:

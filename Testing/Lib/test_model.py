@@ -62,3 +62,24 @@ def test_every_truncation_and_a_flipped_bit_are_refused(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(InputError, match="m.l2s"):
             Model.read(path)
+
+
+def test_a_bundle_that_unpacks_to_more_than_any_model_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "m.l2s"
+    Model(CARD | {"name": "n" * 2**24}, b"").write(path)
+    with pytest.raises(InputError, match=r"model\.json has 1\d{7} bytes; allowed: at most 16777216"):
+        Model.read(path)
+    monkeypatch.setattr("Learn2SynthLib.model._MOST_BYTES", {"model.json": 2**24, "weights.safetensors": 9})
+    Model(CARD, b"0123456789").write(path)
+    with pytest.raises(InputError, match=r"weights\.safetensors has 10 bytes"):
+        Model.read(path)
+
+
+@pytest.mark.parametrize("change", [{"value": 10**12}, {"freesurfer": ["x"]}, {"freesurfer": [[1]]}, {"freesurfer": [2**31]}])
+def test_labels_that_no_label_map_can_hold_are_refused(change: dict, tmp_path: Path) -> None:
+    table = load_table("brain").to_json()
+    labels = [*table["labels"][:-1], table["labels"][-1] | change]
+    Model(CARD | {"labels": table | {"labels": labels}}, b"").write(tmp_path / "m.l2s")
+    with pytest.raises(InputError, match="whole numbers") as caught:
+        Model.read(tmp_path / "m.l2s")
+    assert "\n" not in str(caught.value)

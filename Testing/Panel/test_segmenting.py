@@ -218,6 +218,16 @@ def test_the_real_reason_is_told_and_what_was_finished_stays(scene: Any, segment
     assert (work.state, work.message) == ("failed", reason) and [node.GetName() for node in work.results] == ["a mein Modell"]
 
 
+def test_an_image_that_is_refused_costs_no_other_its_result(scene: Any, segment: Callable[..., Segmenting]) -> None:
+    refusing = "segment(0)\ntell('refused', image=images[1], message='NaN')\nsegment(2)\nwait_for('go')"
+    work = segment(f"{SEGMENT}\n{refusing}\nsys.exit(f'learn2synth: 1 of 3: {{images[1]}}: NaN')", *(add_volume(scene, name=name) for name in "abc"))
+    poll_until(work, lambda: len(work.results) == 2)
+    assert work.fraction == 1
+    (work.job.folder / "go").touch()
+    finish(work)
+    assert (work.state, work.message) == ("failed", "1 of 3: 'b': NaN") and [node.GetName() for node in work.results] == ["a mein Modell", "c mein Modell"]
+
+
 def test_garbage_on_both_channels_harms_nothing(scene: Any, segment: Callable[..., Segmenting]) -> None:
     noise = b'\xff\xfe\x00\xc3\n{"event": "\xff"}\n{"event": "invented"}\n[]\n'
     work = segment(f"for file in (sys.stdout, sys.stderr):\n    file.buffer.write({noise!r})\n    file.flush()\n{ALL}", add_volume(scene))

@@ -145,6 +145,8 @@ class Segmenting:
             item.volumes_mm3.append(event["volumes_mm3"])
             item.quality.append(event["quality"])
             self.notes += event["notes"]
+        elif event["event"] == "refused":  # the others go on; its last words say why
+            self._segmented, self._part = self._segmented + 1, 0.0
 
     def _import(self, item: Item) -> None:
         self.items.remove(item)

@@ -143,3 +143,8 @@ def test_real_folders(data_folder):
     assert all(
         f"space-{image.name.split('_')[1].split('.')[0]}_" in label.name for image, label in find_pairs(data_folder / "nichart_t1_flair")
     )
+
+
+def test_the_probabilities_beside_a_segmentation_are_no_label_map(folder) -> None:  # type: ignore[no-untyped-def]
+    root = folder("sub-1_dseg.nii.gz", "sub-1_dseg_probabilities.nii.gz", "sub-2_dseg.nii.gz", "sub-2_dseg_probabilities.nii.gz")
+    assert [path.name for path in find_label_maps(root)] == ["sub-1_dseg.nii.gz", "sub-2_dseg.nii.gz"]

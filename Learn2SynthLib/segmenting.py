@@ -1,0 +1,93 @@
+"""The `segment` verb: what cannot be written is told before any work, and a bad image stops no other."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .console import Console
+from .errors import InputError
+from .segmentation.segmenter import Segmentation, Segmenter, write_volumes_csv
+from .volume.files import read_image, stem, volume_suffix, write_label_map, write_probabilities
+from .volume.formats import GUESS, WRITABLE_SUFFIXES, is_dicom_file, is_placed_by_guess
+
+
+@dataclass(frozen=True)
+class Destination:
+    """The files of one image; probabilities: None where nobody asks for them."""
+
+    image: str
+    labels: Path
+    probabilities: Path | None
+
+    def write(self, result: Segmentation) -> None:
+        write_label_map(result.labels, self.labels)
+        if self.probabilities is not None and result.probabilities is not None:
+            write_probabilities(result.probabilities, result.labels.grid, self.probabilities)
+
+
+def destinations(images: Sequence[str], output: str, probabilities: bool) -> list[Destination]:
+    """Of each image: `output` itself, or files in the folder that it names. Raises InputError for a file that cannot hold them."""
+    suffix = volume_suffix(output)
+    if suffix and len(images) > 1:
+        raise InputError("--output", f"one file for {len(images)} images", "a folder", "name a folder instead")
+    if suffix and suffix not in WRITABLE_SUFFIXES:
+        raise InputError("--output", f"cannot write '{suffix}'", ", ".join(WRITABLE_SUFFIXES), "end the name in .nii.gz")
+    labels = [Path(output) if suffix else Path(output) / f"{stem(image)}_dseg.nii.gz" for image in images]
+    of_labels = [path.with_name(f"{stem(path)}_probabilities.nii.gz") if probabilities else None for path in labels]
+    return [Destination(*files) for files in zip(images, labels, of_labels, strict=True)]
+
+
+def check_outputs(places: Sequence[Destination], volumes: Path | None, inputs: Sequence[str | Path]) -> None:
+    """Raises InputError when two outputs are one file, one is an input, or one cannot be written. The inputs are there; nothing is written."""
+    outputs = [path for place in places for path in (place.labels, place.probabilities) if path] + ([volumes] if volumes else [])
+    twice = sorted({path.name for path in outputs if outputs.count(path) > 1})
+    if twice:
+        raise InputError("--output", f"several results would be written to {', '.join(twice)}", remedy="write them to different files or folders")
+    for path in outputs:
+        if is_dicom_file(path) or (os.path.exists(path) and any(os.path.samefile(path, given) for given in inputs)):
+            raise InputError(path, "is an input and would be overwritten", remedy="choose another file or folder for the output")
+    for path in outputs:
+        _try_folder(path)
+
+
+def _try_folder(path: Path) -> None:
+    """By a file that is gone at once, in the folder or, where that is yet to be made, in the one that it will be made in."""
+    if os.path.isdir(path):
+        raise InputError(path, "is a folder", "a file", "choose another name")
+    folder = next(above for above in path.absolute().parents if os.path.exists(above))
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(path, f"cannot be written ({error.strerror or error})", remedy="choose a folder that you may write to") from error
+
+
+def segment_images(segmenter: Segmenter, places: Sequence[Destination], volumes: Path | None, flips: bool, console: Console) -> None:
+    """One image after another; the table of volumes is written anew after each, so that nothing that is done is lost.
+
+    Raises InputError at the end for images that cannot be segmented, and at once where results cannot be written.
+    """
+    refused, rows = [], []
+    for place in places:
+        try:
+            with console.segmenting(place.image) as progress:
+                result = segmenter.segment(read_image(place.image), flips, place.probabilities is not None, progress)
+        except InputError as error:
+            refused.append(error if error.where == str(Path(place.image)) else InputError(place.image, str(error)))
+            console.refused(place.image, str(refused[-1]))
+            continue
+        place.write(result)
+        rows.append((place.image, result.measures))
+        if volumes:
+            write_volumes_csv(volumes, rows)
+        console.segmented(place.image, place.labels, [*_guessed(place.image), *result.notes], result.volumes_mm3, result.quality)
+    if refused:
+        raise refused[0] if len(places) == 1 else InputError(f"{len(refused)} of {len(places)} images not segmented", "; ".join(map(str, refused)))
+
+
+def _guessed(image: str) -> list[str]:
+    return [f"Its header does not say {GUESS}."] if is_placed_by_guess(Path(image), volume_suffix(image)) else []
