@@ -36,6 +36,9 @@ class Console:
     def _loading(self, event: Event) -> None:
         self._say(f"reading {event['subjects']} subjects onto the model's grid ...")
 
+    def _unlocked(self, event: Event) -> None:
+        self._say(event["message"])
+
     def _started(self, event: Event) -> None:
         resumed = f", resumed at step {event['step']}" if event["step"] else ""
         self._say(f"training {event['strategy']} on {event['device']}: {event['parameters']:,} weights, {event['steps']} steps{resumed}")

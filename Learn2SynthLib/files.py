@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from .errors import InputError
+
+_PATIENCE_S = 2.0
 
 
 @contextmanager
@@ -28,12 +32,24 @@ def written_aside(path: Path) -> Iterator[Path]:
         aside = Path(name)
         yield aside
         os.chmod(aside, 0o666 & ~_umask())
-        os.replace(aside, path)
+        replace(aside, path)
     except OSError as error:
         raise InputError(path, f"cannot be written ({error.strerror or error})", remedy="free some space or choose another folder") from error
     finally:
         if aside is not None:
             aside.unlink(missing_ok=True)
+
+
+def replace(aside: Path, path: Path) -> None:
+    """Moves `aside` to `path`. Windows refuses while a reader or a virus scanner holds the file, mostly for a moment: tried again until that is over."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return os.replace(aside, path)
+        except PermissionError:
+            if sys.platform != "win32" or time.monotonic() >= deadline:
+                raise
+        time.sleep(0.05)
 
 
 def write_text(path: Path, text: str) -> None:

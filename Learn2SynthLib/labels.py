@@ -7,8 +7,9 @@ its intensity in a synthetic image is looked up by the same id.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+import re
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from .errors import InputError, nearest
 from .resources import read_named
 
 SIDES = ("left", "right", "both")
+_SIDE_WORDS = (("left", "right"), ("lh", "rh"), ("l", "r"))
 BACKGROUND = "background"
 
 
@@ -82,10 +84,20 @@ class LabelTable:
         return {label.value: next((by_id[i] for i in label.freesurfer if i in by_id), 0) for label in self.labels}
 
     def mirrored(self) -> dict[int, int]:
-        """value -> value after a left/right flip: sided labels swap with the namesake of the other side, others stay."""
-        swap = {"left": "right", "right": "left", "both": "both"}
-        by_key = {(_unsided(label.name), label.side): label.value for label in self.labels}
-        return {label.value: by_key.get((_unsided(label.name), swap[label.side]), label.value) for label in self.labels}
+        """value -> value after a left/right flip: a sided label swaps with its namesake of the other side or, without one, with the label whose FreeSurfer
+        id is its own on the other side; others stay. Done twice, it changes nothing."""
+        by_name = _pairs(self.labels, _unsided_name)
+        by_id = _pairs([label for label in self.labels if label.value not in by_name], _unsided_id)
+        return {value: value for value in self.values} | by_name | by_id
+
+    def check_flips(self, remedy: str) -> None:
+        """Raises InputError when a flip would leave a sided label on the wrong side. remedy: how to do without flips."""
+        mirrored = self.mirrored()
+        alone = [label for label in self.labels if label.side != "both" and mirrored[label.value] == label.value]
+        if alone:
+            more = f" (and {len(alone) - 1} more)" if len(alone) > 1 else ""
+            found = f"'{alone[0].name}' (value {alone[0].value}, {alone[0].side}){more} has no partner that a left/right flip could swap it with"
+            raise InputError(f"label table '{self.name}'", found, remedy=f'give both their "side" and names alike but for it, or {remedy}')
 
     def to_json(self) -> dict[str, Any]:
         return {"schema": 1, "name": self.name, "source": self.source, "labels": [asdict(label) for label in self.labels]}
@@ -95,13 +107,77 @@ class LabelTable:
         """Raises InputError on a record that is not a label table."""
         if not isinstance(record, Mapping) or not isinstance(record.get("labels"), list) or not record["labels"]:
             raise InputError(where, "no list 'labels'", 'a label table: {"name": ..., "labels": [{"value": 0, "name": "background"}, ...]}')
-        labels = tuple(_label_from_json(entry, f"{where}, label {index}") for index, entry in enumerate(record["labels"]))
-        return cls(str(record.get("name", Path(str(where)).stem)), labels, str(record.get("source", "")))
+        labels = [_label_from_json(entry, f"{where}, label {index}") for index, entry in enumerate(record["labels"])]
+        return cls(str(record.get("name", Path(str(where)).stem)), _with_sides(labels), str(record.get("source", "")))
 
 
-def _unsided(name: str) -> str:
-    words = name.replace("-", " ").replace("_", " ").lower().split()
-    return " ".join(word for word in words if word not in ("left", "right"))
+def side_of(name: str) -> str:
+    """The side that a name tells ("Left-Hippocampus", "Hippocampus L", "lh_hippocampus", "LeftHippocampus"), `both` where it tells none."""
+    return _split_side(name)[0]
+
+
+def _unsided_name(label: Label) -> str:
+    return _split_side(label.name)[1]
+
+
+def _split_side(name: str) -> tuple[str, str]:
+    """(side, the words but for those that tell it); a single letter counts only where nothing plainer does ("Left-L-Sg")."""
+    words = re.findall(r"[^\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
+    for notation in _SIDE_WORDS:
+        told = {word for word in words if word in notation}
+        if told:
+            side = "both" if len(told) > 1 else SIDES[notation.index(told.pop())]
+            return side, " ".join(word for word in words if word not in notation)
+    return "both", " ".join(words)
+
+
+def _pairs(labels: Sequence[Label], key: Callable[[Label], Hashable]) -> dict[int, int]:
+    """value -> value on the other side, where just one label of either side has that key (None: no key)."""
+    groups: dict[Hashable, list[Label]] = {}
+    for label in labels:
+        if label.side != "both" and key(label) is not None:
+            groups.setdefault(key(label), []).append(label)
+    pairs = [(one.value, two.value) for one, two in (group for group in groups.values() if len(group) == 2) if one.side != two.side]
+    return {one: two for pair in pairs for one, two in (pair, pair[::-1])}
+
+
+def _unsided_id(label: Label) -> int | None:
+    """The left one of the pair that the label's FreeSurfer id belongs to; None for an id of no side.
+
+    Parcels of cortex and white matter are numbered alike in the thousands: left 1, 3, 11 and 13, right 2, 4, 12 and 14 (FreeSurferColorLUT).
+    """
+    own = label.freesurfer[0] if label.freesurfer else 0
+    if own // 1000 in (1, 2, 3, 4, 11, 12, 13, 14):
+        return own - 1000 * (own // 1000 % 2 == 0)
+    return _named_pairs().get(own)
+
+
+@lru_cache(maxsize=None)
+def _named_pairs() -> dict[int, int]:
+    """FreeSurfer id -> the left one of its pair, for those that FreeSurfer names alike."""
+    hub = load_table("freesurfer")
+    return {one: one if hub[one].side == "left" else two for one, two in _pairs(hub.labels, _unsided_name).items()}
+
+
+def _with_sides(labels: Sequence[Label]) -> tuple[Label, ...]:
+    """A side that is not said ("") follows from the name, or else from the FreeSurfer ids.
+
+    Ids of one side alone tell nothing: a table of parts of "the hippocampus, 17" means that of either side.
+    """
+    if all(label.side for label in labels):
+        return tuple(labels)
+    by_id = [_side_of_ids(label.freesurfer) for label in labels]
+    if not {"left", "right"} <= set(by_id):
+        by_id = ["both"] * len(labels)
+    by_name = [side_of(label.name) for label in labels]
+    inferred = [named if named != "both" else known for named, known in zip(by_name, by_id)]
+    return tuple(label if label.side else replace(label, side=side) for label, side in zip(labels, inferred))
+
+
+def _side_of_ids(ids: Iterable[int]) -> str:
+    table = load_table("freesurfer")._by_value
+    sides = {table[i].side for i in ids if i in table} - {"both"}
+    return sides.pop() if len(sides) == 1 else "both"
 
 
 def _label_from_json(entry: Any, where: str) -> Label:
@@ -117,8 +193,8 @@ def _label_from_json(entry: Any, where: str) -> Label:
     ids = tuple(ids) if isinstance(ids, (list, tuple)) else (ids,)
     if not all(isinstance(number, int) and abs(number) < 2**31 for number in (entry["value"], *ids)):
         raise InputError(where, f"value {entry['value']!r}, freesurfer {list(ids)!r}", "whole numbers of at most 32 bits")
-    side = entry.get("side", "both")
-    if side not in SIDES:
+    side = entry.get("side", "")
+    if "side" in entry and side not in SIDES:
         raise InputError(where, f"side '{side}'", ", ".join(SIDES))
     colour = entry["colour"] if "colour" in entry else _colour_of(entry["value"], ids)
     if not (isinstance(colour, (list, tuple)) and len(colour) == 3 and all(isinstance(c, int) and 0 <= c <= 255 for c in colour)):

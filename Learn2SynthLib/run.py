@@ -5,6 +5,7 @@ Any number of readers may follow it while it is written, on this machine or over
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -16,12 +17,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from .config import RunConfig
 from .errors import InputError
 from .files import write_json
 
 # Where the record of the holder ends and the locked byte lies: on Windows a locked byte cannot be read by others.
 _LOCKED_BYTE = 1 << 20
 _BEFORE_A_RUN = ("lock", "stop", "owner", "log.txt", "inputs", "cohort.json", "environment.json")  # config.json is written last: it makes a folder a run
+_BY_THE_SYSTEM = (".DS_Store", "desktop.ini", "Thumbs.db")  # what file managers leave in folders that they show
 _ENDED = ("finished", "stopped", "failed")
 
 
@@ -49,12 +52,12 @@ class Run:
 
     def occupied(self) -> bool:
         """Whether the folder holds something that is no run."""
-        return not self.exists() and self.folder.is_dir() and any(path.name not in _BEFORE_A_RUN for path in self.folder.iterdir())
+        return not self.exists() and self.folder.is_dir() and any(path.name not in _BEFORE_A_RUN + _BY_THE_SYSTEM for path in self.folder.iterdir())
 
     def check(self, config: dict[str, Any], cohort: dict[str, Any]) -> None:
         """Raises InputError when the folder belongs to another configuration or other data, or holds something else."""
         if self.exists():
-            self._check_same(self.config_path, _comparable(config), "configuration")
+            self._check_same(self.config_path, _comparable(config, "configuration"), "configuration")
             self._check_same(self.cohort_path, cohort, "data")
         elif self.occupied():
             raise InputError(self.folder, "is not empty and holds no run", remedy="choose a new folder")
@@ -70,7 +73,7 @@ class Run:
 
     def _check_same(self, path: Path, wanted: dict[str, Any], what: str) -> None:
         stored = self._read_json(path)
-        stored = _comparable(stored) if path == self.config_path else stored
+        stored = _comparable(stored, path) if path == self.config_path else stored
         differing = _differences(stored, wanted)
         if differing:
             shown = ", ".join(f"{key} {_short(old)} there, {_short(new)} here" for key, old, new in differing[:3])
@@ -90,32 +93,37 @@ class Run:
         return self._read_json(self.cohort_path)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[bool]:
         """Holds the run for this process; the system lets go of it when the process ends, however it ends.
 
-        Raises InputError naming the process that holds it already.
+        Yields False on a file system without locks, where nothing keeps a second process from it. Raises InputError naming the process that holds it already.
         """
         with open_for_locking(self.lock_path) as file:
-            if not _lock(file):
+            locked = _lock(file)
+            if locked is False:
                 raise InputError(self.folder, f"is in use by {self.holder()}", remedy="stop that run first, or choose a new folder")
             file.seek(0)
             file.truncate()
             file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
             file.flush()
             try:
-                yield
+                yield bool(locked)
             finally:
-                _unlock(file)
+                if locked:
+                    _unlock(file)
 
     def in_use(self) -> bool:
-        """Whether a living process trains this run."""
+        """Whether a living process trains this run; to who may only read it, one that was killed looks alive."""
         if not self.lock_path.is_file():
             return False
-        with open_for_locking(self.lock_path) as file:
-            free = _lock(file)
-            if free:
-                _unlock(file)
-            return not free
+        try:
+            with open(self.lock_path, "a+", encoding="utf-8") as file:
+                locked = _lock(file)
+                if locked:
+                    _unlock(file)
+                return locked is False
+        except OSError:  # somebody else's run, or a folder that is shared for reading
+            return self._last_word() == "started"
 
     def holder(self) -> str:
         """The process that holds, or last held, the run, in words."""
@@ -155,10 +163,14 @@ class Run:
 
     def status(self) -> str:
         """`new`, `training`, `interrupted` (its process is gone without a word), or how it ended."""
-        last = next((e["event"] for e in reversed(self.events()) if e["event"] in (*_ENDED, "started")), None)
+        last = self._last_word()
         if self.in_use():
             return "training"
         return "new" if last is None else last if last in _ENDED else "interrupted"
+
+    def _last_word(self) -> str | None:
+        """The last event that tells whether the run goes on."""
+        return next((e["event"] for e in reversed(self.events()) if e["event"] in (*_ENDED, "started")), None)
 
     def request_stop(self) -> None:
         self.stop_path.touch()
@@ -193,9 +205,10 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _comparable(config: dict[str, Any]) -> dict[str, Any]:
-    """A configuration without the place that it runs on: a run may be resumed on another device."""
-    return {key: value for key, value in config.items() if key != "device"}
+def _comparable(config: dict[str, Any], where: object) -> dict[str, Any]:
+    """A configuration with every setting, those that are younger than it at their defaults, but without the place that it runs on: a run may be resumed on
+    another device."""
+    return {key: value for key, value in RunConfig.from_json(config, where).to_json().items() if key != "device"}
 
 
 def _differences(stored: Any, wanted: Any, key: str = "") -> list[tuple[str, Any, Any]]:
@@ -228,15 +241,19 @@ def open_for_locking(path: Path) -> IO[str]:
         raise InputError(path.parent, f"cannot be written ({error.strerror or error})", remedy="choose another folder") from error
 
 
+# `_lock` tells whether it got the lock: False where another process has it, None where the file system has no locks.
+_HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)  # EDEADLK: Windows
+
+
 if sys.platform == "win32":
     import msvcrt
 
-    def _lock(file: IO[str]) -> bool:
+    def _lock(file: IO[str]) -> bool | None:
         file.seek(_LOCKED_BYTE)
         try:
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
+        except OSError as error:
+            return False if error.errno in _HELD else None
         return True
 
     def _unlock(file: IO[str]) -> None:
@@ -246,11 +263,11 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _lock(file: IO[str]) -> bool:
+    def _lock(file: IO[str]) -> bool | None:
         try:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
+        except OSError as error:
+            return False if error.errno in _HELD else None
         return True
 
     def _unlock(file: IO[str]) -> None:

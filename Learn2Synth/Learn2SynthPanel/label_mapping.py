@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from Learn2SynthLib.errors import InputError
-from Learn2SynthLib.labels import Label, LabelTable, load_table
+from Learn2SynthLib.labels import Label, LabelTable, load_table, side_of
 
 NOT_USED = 0  # becomes background in the target
 UNDECIDED = -1
@@ -116,7 +116,7 @@ class LabelMapping:
 
     def _record(self, row: Row) -> dict[str, Any]:
         """The row as an entry of a label table; what an entry leaves out follows from its name and ids."""
-        record: dict[str, Any] = {"value": row.value, "name": row.name, "freesurfer": (), "side": _side_of(row.name)}
+        record: dict[str, Any] = {"value": row.value, "name": row.name, "freesurfer": (), "side": side_of(row.name)}
         if row.known:
             record = asdict(self.source[row.value])
         reached = next((self._structure_of[i] for i in record["freesurfer"] if i in self._structure_of), NOT_USED)
@@ -133,11 +133,6 @@ class LabelMapping:
             raise InputError(f"label table '{self.target.name}'", f"structure '{structure.name}' has no FreeSurfer id of its own", remedy="give it one")
         own_side = [i for i in ids if side in ("both", _side_of_id(i))]
         return {"freesurfer": tuple(own_side or ids), "side": side, "generation": structure.generation, "colour": structure.colour}
-
-
-def _side_of(name: str) -> str:
-    words = name.replace("-", " ").replace("_", " ").lower().split()
-    return next((side for side in ("left", "right") if side in words), "both")
 
 
 def _side_of_id(freesurfer_id: int) -> str:

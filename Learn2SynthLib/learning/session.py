@@ -23,15 +23,17 @@ def train_run(config: RunConfig, cohort: Cohort, run: Run, show: Callable[[Event
     What goes wrong is logged as a `failed` event, with advice, and raised again.
     """
     event: Event = {}
-    with run.locked():
+    with run.locked() as locked:
         run.prepare(config.to_json(), cohort.to_json())
+        if not locked:
+            show(run.append("unlocked", message="this file system has no locks: see to it that no other training uses the same folder"))
         run.clear_stop()
         with _stopping(run):
             try:
                 for event in Trainer(config, cohort, run).events():
                     show(event)
             except Exception as error:
-                show(run.append("failed", error=type(error).__name__, message=str(error), advice=_advice(error)))
+                show(run.append("failed", error=type(error).__name__, message=str(error), advice=_advice(error, run)))
                 raise
     return event
 
@@ -56,10 +58,13 @@ def _stopping(run: Run) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _advice(error: Exception) -> str:
+def _advice(error: Exception, run: Run) -> str:
     if isinstance(error, InputError):
         return error.remedy
     text = f"{type(error).__name__} {error}".lower()
     if "out of memory" in text or isinstance(error, MemoryError):
         return "use a smaller batch_size or grid.shape, or --preset low-memory"
+    if isinstance(error, FloatingPointError):
+        goes_on = f"; --pretrained {run.folder} begins with this run's best weights" if run.model_path.is_file() else ""
+        return f"start a new run, in another folder, with a lower optimiser.lr or learn2synth.lr{goes_on}"
     return "the run can be resumed from its last checkpoint with the same command"

@@ -27,7 +27,7 @@ from .factory import make_network, make_synthesizer
 from .previews import write_preview
 from .strategies import STRATEGIES
 from .strategy import Strategy, Task
-from .validation import estimate_note, validate
+from .validation import apart, estimate_note, validate
 
 Event = dict[str, Any]
 _REPORTS = 500  # step events of a whole run
@@ -75,12 +75,17 @@ class Trainer:
         config, cohort = self.config, self.cohort
         preparation = preparation_for(config, [s.table for s in cohort.subjects if s.labels])
         real_subjects, scan_subjects, independent = split_real(config, cohort)
-        real, scans, maps = (load_examples(s, preparation) for s in (real_subjects, scan_subjects, cohort.of("label_map")))
+        learned = real_subjects if "real" in FACTS[config.strategy].needs or config.synthesis.real_label_maps else []
+        map_subjects: Sequence[Subject] = cohort.of("label_map")
+        if independent:
+            map_subjects, independent = apart(map_subjects, learned, scan_subjects, self.run.cohort())
+        left_out = len(cohort.of("label_map")) - len(map_subjects)
+        real, scans, maps = (load_examples(s, preparation) for s in (real_subjects, scan_subjects, map_subjects))
         pool = synthesis_pool(config, maps, real)
         task = self._task(preparation, pool, real)
         if "unlabelled" in FACTS[config.strategy].needs:
             task.unlabelled = [preparation.unlabelled(subject) for subject in cohort.of("unlabelled")]
-        return STRATEGIES[config.strategy](task), scans, estimate_note(len(scans), independent)
+        return STRATEGIES[config.strategy](task), scans, estimate_note(len(scans), independent, left_out)
 
     def _task(self, preparation: Preparation, pool: Sequence[Example], real: Sequence[Example]) -> Task:
         config = self.config
@@ -213,6 +218,7 @@ def check_needs(config: RunConfig, cohort: Cohort, begun: bool = False) -> None:
             noun, option = words[role]
             raise InputError(f"strategy '{config.strategy}'", f"no {noun} given", remedy=f"add {option}, or choose another strategy")
     STRATEGIES[config.strategy].check(config, len(split_real(config, cohort)[0]), _given("label_map", config, cohort))
+    _check_flips(config)
     read_contrast(config.synthesis.contrast)
     if config.learn2synth.begin not in (MEASURED, PRIOR):
         Model.read(config.learn2synth.begin)
@@ -221,6 +227,13 @@ def check_needs(config: RunConfig, cohort: Cohort, begun: bool = False) -> None:
         with torch.device("meta"):  # shapes are enough
             network = make_network(config, len(target.labels))
         Pretrained.read(config.network.pretrained).fitting(network, target)
+
+
+def _check_flips(config: RunConfig) -> None:
+    """Raises InputError where flips would leave labels of the target on the wrong side."""
+    searched = config.strategy == "policy_search" or (config.strategy == "learn2synth" and "flip" in config.learn2synth.search)
+    if searched or config.synthesis.flip > 0:
+        load_table(config.target).check_flips("choose a strategy that does not search flips" if searched else "set synthesis.flip=0")
 
 
 def _given(role: str, config: RunConfig, cohort: Cohort) -> bool:
@@ -267,9 +280,7 @@ def _schedule(config: RunConfig, progress: float) -> float:
 def _check_finite(losses: dict[str, float], step: int) -> None:
     broken = [name for name, value in losses.items() if not math.isfinite(value)]
     if broken:
-        raise FloatingPointError(
-            f"{' and '.join(broken)} not finite at step {step + 1}; lower optimiser.lr or learn2synth.lr and resume from the last checkpoint"
-        )
+        raise FloatingPointError(f"{' and '.join(broken)} not finite at step {step + 1}")
 
 
 def _load_checkpoint(run: Run, device: torch.device) -> dict[str, Any]:

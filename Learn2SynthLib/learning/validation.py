@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from ..labels import LabelTable
 from ..segmentation.inference import Sliding, predict
 from ..segmentation.metrics import dice
+from ..volume.cohort import Subject
 from .data import Example
 from .strategy import Task
 
@@ -35,14 +36,31 @@ def validate(task: Task, examples: Sequence[Example], note: str) -> dict[str, An
     return {"dice": {"mean": round(overall, 5), **{n: round(v, 5) for n, v in per_structure.items()}}, "scans": means, "note": note}
 
 
-def estimate_note(count: int, independent: bool) -> str:
-    """What the estimate is worth, in one sentence."""
+def apart(maps: Sequence[Subject], learned: Sequence[Subject], scans: Sequence[Subject], record: Mapping[str, Any]) -> tuple[Sequence[Subject], bool]:
+    """The label maps without those of the people of `scans`, and whether these teach nothing then.
+
+    learned: real scans that teach. record: the stored cohort, with the sha256 of every file. Where fewer than two label maps would remain, all stay.
+    """
+    digests = {entry[kind]["path"]: entry[kind]["sha256"] for entry in record["subjects"] for kind in ("image", "labels") if entry.get(kind)}
+
+    def files(subjects: Sequence[Subject]) -> set[str]:
+        return {digests[str(path)] for subject in subjects for path in subject.files.values()}
+
+    theirs = files(scans)
+    others = [subject for subject in maps if not files([subject]) & theirs]
+    kept = maps if len(others) < 2 else others
+    return kept, not files([*kept, *learned]) & theirs
+
+
+def estimate_note(count: int, independent: bool, left_out: int = 0) -> str:
+    """What the estimate is worth, in one sentence. left_out: label maps that are not rendered, because they are those of the scans."""
     scans = f"{count} scan{'s' if count != 1 else ''}"
     if not independent:
         return f"measured on the {scans} that training learns from: an optimistic figure, no estimate of Dice on new scans"
+    theirs = f" ({left_out} label map{'s' if left_out != 1 else ''} of theirs left out of the synthesis)" if left_out else ""
     if count < _FEW:
-        return f"measured on {scans}: too few to say how the model does on other people"
-    return f"measured on {scans} held out from training"
+        return f"measured on {scans}{theirs}: too few to say how the model does on other people"
+    return f"measured on {scans} held out from training{theirs}"
 
 
 def _scores(predicted: Tensor, reference: Tensor, target: LabelTable) -> dict[str, float]:

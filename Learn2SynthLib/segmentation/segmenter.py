@@ -97,8 +97,11 @@ class Segmenter:
         """Segments an image, in any orientation and spacing.
 
         flips: averages the image and its left/right flip, in twice the time. probabilities: keeps them on the image's grid.
-        progress: called with the number of windows done and in all. Raises InputError when the memory cannot suffice.
+        progress: called with the number of windows done and in all. Raises InputError when the memory cannot suffice, and for
+        flips of labels that have a side and no partner.
         """
+        if flips:
+            self.card.table.check_flips("segment without flips")
         grid = model_grid(image.grid, self.card.spacing_mm)
         demand = self._demand(grid, image.grid, probabilities)
         resampled = resample_image(image, grid).data

@@ -200,5 +200,13 @@ def _with_repeats(report: Report, reports: Sequence[Report]) -> Report:
     for role, where in (("real", "a real scan"), ("label_map", "among the label maps"), ("unlabelled", "an unlabelled scan")):
         same = [other for other in reports if other.role == role and set(other.digests.values()) & set(report.digests.values())]
         if same:
-            findings.append(Finding("warning", f"also {where} ({same[0].path}): the estimate would be on training data"))
+            left_out = role == "label_map" and _without_their_maps(reports)
+            level, then = ("note", "training leaves it out") if left_out else ("warning", "the estimate would be on training data")
+            findings.append(Finding(level, f"also {where} ({same[0].path}): {then}"))
     return replace(report, findings=(*report.findings, *findings))
+
+
+def _without_their_maps(reports: Sequence[Report]) -> bool:
+    """Whether training leaves out the label maps of the validation scans: where at least two others remain."""
+    theirs = {digest for report in reports if report.role == "validation" for digest in report.digests.values()}
+    return sum(report.role == "label_map" and not theirs & set(report.digests.values()) for report in reports) >= 2

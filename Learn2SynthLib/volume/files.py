@@ -16,6 +16,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError, HeaderTypeError
 
 from ..errors import InputError, nearest
+from ..files import replace
 from . import formats
 from .formats import StoredVolume, is_dicom_folder
 from .image import Grid, Image, LabelMap
@@ -198,7 +199,7 @@ def _write(voxels: np.ndarray, grid: Grid, path: Path, allowed: tuple[str, ...] 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         formats.store_volume(aside, suffix, voxels, grid.affine)
-        os.replace(aside, path)
+        replace(aside, path)
     except (OSError, RuntimeError) as error:  # SimpleITK raises RuntimeError for a full disk too
         raise _refused_by_disk(path, error) from error
     finally:

@@ -69,6 +69,58 @@ def test_a_custom_table_takes_colours_and_tissues_from_freesurfer(tmp_path: Path
     assert table[9].generation == "tumour" and table.mapping_to(load_table("brain")) == {0: 0, 1: 10, 9: 0}
 
 
+def table_of(*rows: dict) -> LabelTable:
+    return LabelTable.from_json({"labels": [{"value": 0, "name": "background"}, *rows]}, "mine")
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ({"name": "left hippocampus", "freesurfer": [17]}, {"name": "right hippocampus", "freesurfer": [53]}),
+        ({"name": "left hippocampus"}, {"name": "right hippocampus"}),
+        ({"name": "hippo A", "freesurfer": [17]}, {"name": "hippo B", "freesurfer": [53]}),
+        ({"name": "Hippocampus L"}, {"name": "Hippocampus R"}),
+        ({"name": "Hippocampus (L)", "side": "left"}, {"name": "Hippocampus (R)", "side": "right"}),
+        ({"name": "lh_hippocampus"}, {"name": "rh_hippocampus"}),
+        ({"name": "LeftHippocampus"}, {"name": "RightHippocampus"}),
+        ({"name": "Left-L-Sg"}, {"name": "Right-L-Sg"}),
+        ({"name": "wm-lh-3001", "freesurfer": [3001]}, {"name": "wm-rh-4001", "freesurfer": [4001]}),
+        ({"name": "a", "side": "left", "freesurfer": [13101]}, {"name": "b", "side": "right", "freesurfer": [14101]}),
+    ],
+)
+def test_left_and_right_are_found_by_name_or_id_and_swap(left: dict, right: dict) -> None:
+    table = table_of({"value": 1, **left}, {"value": 2, **right}, {"value": 3, "name": "lesion"})
+    assert [label.side for label in table.labels] == ["both", "left", "right", "both"]
+    assert table.mirrored() == {0: 0, 1: 2, 2: 1, 3: 3}
+    table.check_flips("")
+
+
+def test_parcels_of_freesurfer_swap_by_number() -> None:
+    mirrored = load_table("freesurfer").mirrored()
+    assert [mirrored[i] for i in (17, 1001, 2035, 11100, 12175, 16)] == [53, 2001, 1035, 12100, 11175, 16]
+
+
+def test_ids_of_one_side_alone_tell_no_side_and_what_is_said_stands() -> None:
+    parts = table_of({"value": 1, "name": "anterior", "freesurfer": [17]}, {"value": 2, "name": "posterior", "freesurfer": [17]})
+    said = table_of({"value": 1, "name": "left eye", "side": "both"}, {"value": 2, "name": "hippocampi", "freesurfer": [17, 53]})
+    assert {label.side for table in (parts, said) for label in table.labels} == {"both"}
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ({"value": 1, "name": "left eye"},),
+        ({"value": 1, "name": "left eye"}, {"value": 2, "name": "left eye"}, {"value": 3, "name": "right eye"}),
+        ({"value": 1, "name": "eye", "side": "left"}, {"value": 2, "name": "ear", "side": "right"}),
+    ],
+)
+def test_a_side_without_a_partner_stays_and_is_refused_for_flips(rows: tuple[dict, ...]) -> None:
+    table = table_of(*rows)
+    assert table.mirrored() == {value: value for value in table.values}
+    with pytest.raises(InputError, match=rf"'{rows[0]['name']}' \(value 1, left\).*no partner.*do without"):
+        table.check_flips("do without")
+
+
 @pytest.mark.parametrize(
     ("record", "words"),
     [

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import subprocess
@@ -6,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from Learn2SynthLib.config import RunConfig
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.files import write_json
 from Learn2SynthLib.run import Run
@@ -73,6 +75,80 @@ def test_a_run_may_be_resumed_on_another_device_only(tmp_path: Path) -> None:
     run.check({"steps": 1, "device": "cuda"}, {"subjects": []})
     with pytest.raises(InputError, match="steps 1 there, 2 here"):
         run.check({"steps": 2, "device": "cpu"}, {"subjects": []})
+
+
+def test_a_setting_that_came_later_is_at_its_default_in_older_runs(tmp_path: Path) -> None:
+    config, run = RunConfig().to_json(), Run(tmp_path / "run")
+    older = {key: value for key, value in config.items() if key != "patience"}
+    older["synthesis"] = {key: value for key, value in config["synthesis"].items() if key != "flip"}
+    run.prepare(older, {"subjects": []})
+    run.check(config, {"subjects": []})
+    with pytest.raises(InputError, match="patience 10 there, 3 here"):
+        run.check(config | {"patience": 3}, {"subjects": []})
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="flock is POSIX's")
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EAGAIN, errno.EACCES])
+def test_only_a_held_lock_is_in_use(code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(*arguments: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("Learn2SynthLib.run.fcntl.flock", flock)
+    run, held = Run(tmp_path), code in (errno.EAGAIN, errno.EACCES)
+    run.lock_path.touch()
+    assert run.in_use() == held
+    if held:
+        with pytest.raises(InputError, match="in use"), run.locked():
+            pass
+    else:
+        with run.locked() as locked:
+            assert not locked and json.loads(run.lock_path.read_text())["pid"] == os.getpid()
+
+
+def test_a_run_that_may_only_be_read_is_followed_by_its_last_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run(tmp_path)
+    with run.locked():
+        run.append("started", step=0)
+
+    def refusing(path: object, mode: str = "r", **options: object) -> object:
+        if "a" in mode or "+" in mode:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return open(path, mode, **options)  # type: ignore[call-overload]
+
+    with monkeypatch.context() as readonly:
+        readonly.setattr("Learn2SynthLib.run.open", refusing, raising=False)
+        assert run.in_use() and run.status() == "training"
+    run.append("finished", step=1)
+    monkeypatch.setattr("Learn2SynthLib.run.open", refusing, raising=False)
+    assert not run.in_use() and run.status() == "finished"
+
+
+def test_what_a_file_manager_leaves_behind_is_nothing(tmp_path: Path) -> None:
+    for name in (".DS_Store", "desktop.ini", "Thumbs.db"):
+        (tmp_path / name).touch()
+    assert not Run(tmp_path).occupied()
+    (tmp_path / "thesis.doc").touch()
+    assert Run(tmp_path).occupied()
+
+
+@pytest.mark.parametrize(("platform", "attempts"), [("win32", 3), ("linux", 1)])
+def test_on_windows_a_file_that_is_held_for_a_moment_is_tried_again(platform: str, attempts: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried, move = [], os.replace
+
+    def held(aside: Path, path: Path) -> None:
+        tried.append(path)
+        if len(tried) < 3:
+            raise PermissionError(errno.EACCES, "Access is denied")
+        move(aside, path)
+
+    monkeypatch.setattr("Learn2SynthLib.files.os.replace", held)
+    monkeypatch.setattr("Learn2SynthLib.files.sys.platform", platform)
+    if platform == "win32":
+        write_json(tmp_path / "x.json", {})
+    else:
+        with pytest.raises(InputError, match="Access is denied"):
+            write_json(tmp_path / "x.json", {})
+    assert len(tried) == attempts and (tmp_path / "x.json").exists() == (platform == "win32")
 
 
 def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from math import nan
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,11 @@ from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.files import write_json
 from Learn2SynthLib.labels import load_table
 from Learn2SynthLib.learning.session import train_run
-from Learn2SynthLib.learning.trainer import Trainer, check_needs, split_real, synthesis_pool
+from Learn2SynthLib.learning.trainer import Trainer, _check_finite, check_needs, split_real, synthesis_pool
 from Learn2SynthLib.model import Model
 from Learn2SynthLib.run import Run
 from Learn2SynthLib.segmentation.segmenter import Segmenter
-from Learn2SynthLib.volume.cohort import Cohort
+from Learn2SynthLib.volume.cohort import Cohort, Subject
 from Learn2SynthLib.volume.files import read_image
 
 Tiny = Callable[..., RunConfig]
@@ -191,6 +192,39 @@ def test_a_run_in_use_is_refused(tiny: Tiny, cohort: Cohort, tmp_path: Path) -> 
         train_run(tiny(), cohort, Run(run.folder), print)
 
 
+def test_a_file_system_without_locks_is_told_and_trained_on(tiny: Tiny, cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("Learn2SynthLib.run._lock", lambda file: None)
+    run, events = trained(tiny(2, strategy="randomised", steps=1), cohort, tmp_path / "run")
+    assert events[0]["event"] == "unlocked" and events[-1]["event"] == "finished" and run.status() == "finished"
+
+
+def test_a_loss_that_is_not_finite_advises_what_can_be_done(tiny: Tiny, cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, advice = tiny(2, strategy="randomised", steps=3, validate_every=1), []
+    for broken in (0, 2):
+
+        def check(losses: dict, step: int, at: int = broken) -> None:
+            _check_finite({"loss": nan} if step == at else losses, step)
+
+        monkeypatch.setattr("Learn2SynthLib.learning.trainer._check_finite", check)
+        run = Run(tmp_path / f"run {broken}")
+        with pytest.raises(FloatingPointError, match=f"loss not finite at step {broken + 1}$"):
+            train_run(config, cohort, run, lambda event: None)
+        advice.append(run.events()[-1]["advice"])
+    assert all("start a new run" in told and "resume" not in told for told in advice)
+    assert "--pretrained" not in advice[0] and f"--pretrained {tmp_path / 'run 2'}" in advice[1]
+    check_needs(tiny(2, f"network.pretrained={tmp_path / 'run 2'}", "optimiser.lr=1e-5", strategy="randomised"), cohort)
+
+
+def test_flips_of_a_target_with_half_a_pair_are_refused(tiny: Tiny, cohort: Cohort, tmp_path: Path) -> None:
+    table = tmp_path / "half.json"
+    write_json(table, {"labels": [{"value": 0, "name": "background"}, {"value": 1, "name": "left thalamus", "freesurfer": [10]}]})
+    with pytest.raises(InputError, match=r"left thalamus.*set synthesis\.flip=0"):
+        check_needs(tiny(2, strategy="randomised", target=str(table)), cohort)
+    with pytest.raises(InputError, match="does not search flips"):
+        check_needs(tiny(2, "synthesis.flip=0", strategy="policy_search", target=str(table)), cohort)
+    check_needs(tiny(2, "synthesis.flip=0", strategy="randomised", target=str(table)), cohort)
+
+
 @pytest.mark.parametrize("strategy", [name for name, facts in STRATEGIES.items() if "real" in facts.needs])
 def test_a_strategy_that_needs_real_scans_says_so(strategy: str, tiny: Tiny, cohort: Cohort) -> None:
     with pytest.raises(InputError, match="no annotated real scans given; add --real"):
@@ -222,6 +256,32 @@ def test_without_validation_scans_a_quarter_is_held_out_or_the_figure_called_opt
     assert (len(real), len(held), independent) == (6, 2, True)
     real, held, independent = split_real(tiny(strategy="supervised"), Cohort(tuple(scans[:2])))
     assert (len(real), len(held), independent) == (2, 2, False)
+
+
+def people(heads: Path, role: str, *seeds: int) -> list[Subject]:
+    return [Subject(f"sub-{k}", role, None if role == "label_map" else heads / f"sub-{k}_T1w.nii.gz", heads / f"sub-{k}_dseg.nii.gz") for k in seeds]
+
+
+@pytest.mark.parametrize(
+    ("maps", "real", "validation", "pool", "told"),
+    [
+        ((0, 1, 2, 3), (0, 1, 2, 3), (), 3, "1 label map of theirs left out"),
+        ((0, 1, 2), (3, 4), (2, 5), 2, "1 label map of theirs left out"),
+        ((0, 3), (0, 1, 2, 3), (), 2, "an optimistic figure"),
+        ((0, 1, 2), (3, 4), (4,), 3, "an optimistic figure"),
+        ((0, 1, 2), (3, 4), (5,), 3, "measured on 1 scan: too few"),
+    ],
+)
+def test_whoever_is_held_out_is_not_rendered_either(
+    maps: tuple[int, ...], real: tuple[int, ...], validation: tuple[int, ...], pool: int, told: str, tiny: Tiny, heads: Path, tmp_path: Path
+) -> None:
+    cohort = Cohort((*people(heads, "label_map", *maps), *people(heads, "real", *real), *people(heads, "validation", *validation)))
+    config, run = tiny(2, "synthesis.real_label_maps=false", strategy="mixed"), Run(tmp_path)
+    run.prepare(config.to_json(), cohort.to_json())
+    strategy, scans, note = Trainer(config, cohort, run)._set_up()
+    assert told in note and len(strategy.task.label_maps) == pool
+    if "optimistic" not in told:
+        assert not {example.name for example in strategy.task.label_maps} & {scan.name for scan in scans}
 
 
 @pytest.mark.parametrize(

@@ -227,3 +227,11 @@ def test_volumes_as_csv(tmp_path: Path, make_grid: Callable[..., Grid]) -> None:
     assert float(rows[0]["bright (mm3)"]) == found.volumes_mm3["bright"]
     assert 0 < float(rows[1]["bright quality"]) == round(found.quality["bright"], 3) < 1
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["volumes.csv"]
+
+
+def test_flips_are_refused_where_left_and_right_cannot_be_swapped(make_grid: Callable[..., Grid]) -> None:
+    table = LabelTable("half", (BACKGROUND, Label(7, "left eye", (1, 1, 1), side="left"), TABLE.labels[2]))
+    segmenter, image = threshold_segmenter(table=table), image_with_range(make_grid((16, 16, 16)))
+    assert segmenter.segment(image).table == table
+    with pytest.raises(InputError, match="left eye.*segment without flips"):
+        segmenter.segment(image, flips=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 
@@ -159,6 +160,16 @@ def test_validation_scans_that_also_train_are_told(saved, tmp_path):
     assert [sum("training data" in f.message for f in report.findings) for report in reports] == [0, 2, 0, 3, 0]
     assert found(reports[1], "warning", "also a real scan") and found(reports[3], "warning", "among the label maps")
     assert found(reports[1], "warning", "also an unlabelled scan")
+
+
+def test_label_maps_of_validation_scans_are_told_to_be_left_out_where_others_remain(saved, tmp_path):
+    subject = saved()
+    labels = [subject.labels, *(tmp_path / f"other-{k}.nii.gz" for k in range(2))]
+    for k, path in enumerate(labels[1:]):
+        path.write_bytes(gzip.compress(gzip.decompress(subject.labels.read_bytes()), k + 1, mtime=k))
+    maps = [Subject(str(k), "label_map", None, path) for k, path in enumerate(labels)]
+    report = check_cohort(Cohort((Subject("same", "validation", subject.image, subject.labels), *maps)), TARGET)[0]
+    assert found(report, "note", "training leaves it out") and not any("training data" in f.message for f in report.findings)
 
 
 def test_real_data_passes(data_folder):
