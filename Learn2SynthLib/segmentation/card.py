@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..config import NetworkConfig
 from ..errors import InputError
-from ..labels import LabelTable
+from ..labels import LabelTable, load_table
 from ..model import SYNTHESIS, Model
 from ..settings import from_json
 from .networks import build_network
@@ -49,6 +49,12 @@ class NetworkCard:
         """Class k of an image is class mirror[k] of its left/right flip."""
         mirrored, values = self.table.mirrored(), self.table.values
         return tuple(values.index(mirrored[value]) for value in values)
+
+    @property
+    def compact(self) -> tuple[int, ...]:
+        """Classes of brain structures of one side: each is one piece, or pieces nearby. Lesions are not, nor are structures of both sides."""
+        known = {label.freesurfer[0] for label in load_table("brain-sided").foreground if label.side != "both"}
+        return tuple(k for k, label in enumerate(self.table.labels) if label.side != "both" and known.intersection(label.freesurfer[:1]))
 
 
 def read_card(model: Model, where: object) -> NetworkCard:

@@ -20,7 +20,7 @@ from ..volume.geometry import model_grid, resample_image, resample_probabilities
 from ..volume.image import Grid, Image, LabelMap
 from ..volume.intensity import normalise
 from .card import NetworkCard, read_card, read_network
-from .clean_up import keep_largest_components, keep_near_the_largest
+from .clean_up import give_strays_away, keep_largest_components, keep_near_the_largest
 from .device import available_bytes, choose_device, is_out_of_memory
 from .inference import Progress, Sliding, predict
 from .plan import Demand, Plan, plans
@@ -107,6 +107,7 @@ class Segmenter:
         resampled = resample_image(image, grid).data
         volume = normalise(resampled[None, None], *self.card.percentiles)[0, 0]
         posteriors, notes = self._predict(volume, demand, flips, progress)
+        give_strays_away(posteriors, _most_probable(posteriors, range(len(posteriors))).cpu(), self.card.compact, grid.spacing_mm)
         return self._on_own_grid(posteriors, grid, image.grid, probabilities, notes)
 
     def _demand(self, grid: Grid, own: Grid, probabilities: bool) -> Demand:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,9 @@ from torch import Tensor, nn
 
 from Learn2SynthLib.config import NetworkConfig
 from Learn2SynthLib.errors import InputError
-from Learn2SynthLib.labels import Label, LabelTable
+from Learn2SynthLib.labels import Label, LabelTable, load_table
 from Learn2SynthLib.segmentation.card import NetworkCard
-from Learn2SynthLib.segmentation.clean_up import keep_largest_components, keep_near_the_largest
+from Learn2SynthLib.segmentation.clean_up import give_strays_away, keep_largest_components, keep_near_the_largest
 from Learn2SynthLib.segmentation.plan import plans
 from Learn2SynthLib.segmentation.segmenter import Segmenter, write_volumes_csv
 from Learn2SynthLib.volume.geometry import resample_image
@@ -134,6 +135,32 @@ def test_small_parts_that_lie_apart_from_a_brain_go_and_large_ones_stay() -> Non
     cleaned = keep_near_the_largest(labels)
     assert cleaned.unique().tolist() == [0, 2, 3, 4] and torch.equal(cleaned[:12], labels[:12])
     assert not keep_near_the_largest(torch.zeros(4, 4, 4, dtype=torch.int32)).any()
+
+
+def test_far_parts_of_a_structure_go_to_the_next_most_probable_class() -> None:
+    posteriors = torch.zeros(4, 40, 8, 8)
+    posteriors[0], posteriors[1, 20:], posteriors[2, :20] = 0.3, 0.2, 0.2
+    posteriors[3, :3] = 0.6  # the structure,
+    posteriors[3, 8:10, 2:4, 2:4] = 0.6  # a piece of it nearby
+    posteriors[3, 33:35, 2:4, 2:4] = 0.6  # and a stray
+    posteriors /= posteriors.sum(0, keepdim=True)
+    before, labels = posteriors.clone(), posteriors.argmax(0)
+    give_strays_away(posteriors, labels, [1, 2, 3], (1, 1, 1))
+    far = torch.zeros(40, 8, 8, dtype=torch.bool)
+    far[32:36, 2:4, 2:4] = far[33:35, 1:5, 2:4] = far[33:35, 2:4, 1:5] = True  # with a rim
+    assert not posteriors[3, far].any() and torch.allclose(posteriors.sum(0), torch.ones(40, 8, 8))
+    assert torch.equal(posteriors.argmax(0)[far], torch.zeros_like(labels)[far]) and torch.equal(posteriors[:, ~far], before[:, ~far])
+    again = before.clone()
+    give_strays_away(again, labels, [1, 2], (1, 1, 1))
+    assert torch.equal(again, before)
+
+
+def test_strays_are_looked_for_in_brain_structures_of_one_side_alone() -> None:
+    rows = [label for label in load_table("brain-sided").labels if label.name in ("background", "left hippocampus", "brain stem")]
+    lesion = Label(99, "left lesions", (1, 2, 3), freesurfer=(78,), side="left")
+    card = NetworkCard("some", NetworkConfig(), LabelTable("some", (*rows, lesion)), (1, 1, 1), (16,) * 3, (0, 100))
+    assert [card.table.labels[k].name for k in card.compact] == ["left hippocampus"]
+    assert replace(card, table=load_table("brain")).compact == ()
 
 
 def restricted(segmenter: Segmenter, available: Callable[[torch.device], int]) -> Segmenter:
