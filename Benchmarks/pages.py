@@ -2,9 +2,10 @@
 
     python Benchmarks/pages.py [--results Benchmarks/results] [--output Docs/results.md] [--pictures]
 
-Reads trials.jsonl, hippocampus.jsonl, recovery.json and gradients.json, whatever there is of them; what was not run is said to be. Pictures are written into a
-folder beside the page with its name. Remarks by hand belong into remarks.md beside the results: what stands there under a section's heading (`## Real scans`)
-is put at that section's end. --pictures also draws the shifted scans anew, for which it reads the data: LEARN2SYNTH_DATA or ../shared/data. Needs matplotlib.
+Reads trials.jsonl, hippocampus.jsonl, transfer.jsonl, recovery.json and gradients.json, whatever there is of them; what was not run is said to be. Pictures
+are written into a folder beside the page with its name. Remarks by hand belong into remarks.md beside the results: what stands there under a section's heading
+(`## Real scans`) is put at that section's end. --pictures also draws the shifted scans anew, for which it reads the data: LEARN2SYNTH_DATA or ../shared/data.
+Needs matplotlib.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ HERE = Path(__file__).resolve()
 sys.path.insert(0, str(HERE.parents[1]))
 
 from hippocampus import read_results as read_hippocampi
-from sections import elsewhere, hippocampi, hypergradients, parameter_recovery, real_scans, shift_pictures, strategies, which_part
+from sections import elsewhere, hippocampi, hypergradients, parameter_recovery, real_scans, shift_pictures, strategies, transfers, which_part
 from sections.markdown import Section
 from sections.samples import Trials
+from transfer import finished as read_transfers
 from trials import read_results
 
 from Learn2SynthLib.files import write_text
@@ -49,8 +51,12 @@ def main() -> None:
     write_text(options.output, page(read_sections(options.results, pictures), remarks))
     overview = options.output.with_name("strategies.md")
     measured = Trials(read_results(options.results / "trials.jsonl"))
-    more = hippocampi.blocks(read_hippocampi(options.results / "hippocampus.jsonl"))
-    write_text(overview, strategies.page(measured, overview.with_suffix(""), more))
+    beside = overview.with_suffix("")
+    more = [
+        *transfers.blocks(read_transfers(options.results / "transfer.jsonl"), beside),
+        *hippocampi.blocks(read_hippocampi(options.results / "hippocampus.jsonl")),
+    ]
+    write_text(overview, strategies.page(measured, beside, more))
     print(f"written: {options.output}, {overview}")
 
 

@@ -109,9 +109,9 @@ def measured(transfer: Transfer, model: Path, run: Run) -> dict[str, Any]:
     return {"transfer": asdict(transfer), "pretrained": began, "config": settings, "curve": sorted(curve.items()), "versions": versions}
 
 
-def finished() -> dict[Transfer, list[tuple[int, float]]]:
+def finished(path: Path = RESULTS) -> dict[Transfer, list[tuple[int, float]]]:
     """The curve, (step, mean Dice), of all that was measured."""
-    lines = RESULTS.read_text(encoding="utf-8").splitlines() if RESULTS.is_file() else []
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     records = [(json.loads(line)["transfer"], json.loads(line)["curve"]) for line in lines]
     return {Transfer(trials.Trial(**transfer["trial"]), transfer["model"]): [tuple(point) for point in curve] for transfer, curve in records}
 

@@ -15,8 +15,8 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadab
 from slicer.util import VTKObservationMixin
 
 HERE = Path(__file__).resolve().parent
-# Installed, the library lies beside this file; in a checkout it lies one folder up.
-sys.path[:0] = [str(folder) for folder in (HERE, HERE.parent) if str(folder) not in sys.path]
+# Installed, the library lies beside this file; in a checkout it lies one folder up. First, so that no copy among the installed packages is taken for it.
+sys.path[:] = dict.fromkeys([str(HERE), str(HERE.parent), *sys.path])
 
 from Learn2SynthPanel import sample_data  # noqa: E402
 from Learn2SynthPanel.nodes import previews, unlist  # noqa: E402

@@ -124,6 +124,19 @@ def draw_recovery(ax: Axes, runs: Sequence[Mapping[str, Any]]) -> None:
             ax.annotate(key, (steps[-1], run["curve"][key][-1]), (0, 2), textcoords="offset points", color=colour, fontsize=7, ha="right", va="bottom")
 
 
+def transfer(methods: Mapping[str, Mapping[str, Sequence[Sequence[tuple[int, float]]]]], path: Path) -> None:
+    """A panel a method, a colour a number of scans: mean Dice over the steps, begun at random (dashed) and pretrained."""
+    figure, axes = pyplot.subplots(1, len(methods), figsize=(1.2 + 3.8 * len(methods), 3.2), sharey=True, squeeze=False)
+    for ax, (method, pairs) in zip(axes[0], methods.items()):
+        for colour, (name, pair) in zip((VERMILION, GREEN, BLUE, PURPLE), pairs.items()):
+            for line, curve, label in zip(("--", "-"), pair, ("", name)):
+                ax.plot(*np.array(curve).T, color=colour, linestyle=line, label=label)
+        ax.set(title=method, xlabel="step")
+        ax.legend(loc="lower right")
+    axes[0][0].set(ylabel="mean Dice", ylim=(0.4, None))
+    write(figure, path)
+
+
 def slopes(measured: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> None:
     """A panel an experiment: how strongly, and how surely, the level of the noise is pulled where it stands; bars: two standard errors."""
     figure, axes = pyplot.subplots(1, len(measured), figsize=(0.6 + 3 * len(measured), 2.6), sharex=True, sharey=True, squeeze=False)

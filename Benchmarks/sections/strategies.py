@@ -18,7 +18,8 @@ ABOUT = """# Strategies
 
 Every way of training that `--strategy` knows, side by side. All train the same network on the same people for the same number of steps, and are measured on
 other people: scans of the very kind that was given, the mean of eight shifts of them, inverted contrast, and older people of another site. What exactly is
-measured, with intervals, and all numbers of scans, stands in [results.md](results.md). At the end: `policy_search` on data like those of its paper.
+measured, with intervals, and all numbers of scans, stands in [results.md](results.md). At the end: pretrained weights, and `policy_search` on
+data like those of its paper.
 
 **Which to take.** Scans of one contrast to segment, and some of it annotated, be it one: `supervised`. Several contrasts, or scans worse than those annotated:
 `learn2synth`. No annotated scan at all: `randomised`. The others are here to be compared with, and for what each alone can use: scans without labels

@@ -1,0 +1,77 @@
+"""Trainings begun with pretrained weights beside the same begun at random, from transfer.jsonl."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple
+
+from transfer import Transfer
+
+from . import figures
+from .markdown import NOT_RUN, counted, picture, table
+
+TITLE = "Pretrained weights"
+COMMAND = "Command: `python Benchmarks/transfer.py MODEL.l2s --runs FOLDER`"
+SHOWN = (250, 500, 1000, 1500)  # steps
+ABOUT = """[Transfer](strategies/transfer.md): one network of slices taught in turn by SynthSeg's 20 label maps, drawn at random, and by T1 and FLAIR of
+six older people with other labels (`Benchmarks/pretraining.py`, 3000 steps); then a strategy on scans of another cohort, begun at random and begun with its
+weights. Mean Dice, while it trains, of four other people of that cohort."""
+
+Curve = Sequence[tuple[int, float]]  # step and mean Dice
+
+
+class Pair(NamedTuple):
+    """The same training begun both ways, means over the seeds that both have."""
+
+    seeds: int
+    scratch: Curve
+    pretrained: Curve
+
+
+def blocks(curves: Mapping[Transfer, Curve], pictures: Path) -> Iterator[str]:
+    """pictures: the folder for the curves' picture, beside the page."""
+    yield f"## {TITLE}"
+    yield ABOUT
+    pairs = paired(curves)
+    if not pairs:
+        yield f"{COMMAND}: {NOT_RUN}."
+        return
+    yield f"{COMMAND}; {counted(len(curves), 'training')}."
+    figures.transfer(by_method(pairs), pictures / "transfer.png")
+    yield picture(pictures / "transfer.png", "Mean Dice over the steps with pretrained weights (full lines) and from random ones (dashed)")
+    yield "From random weights / with pretrained ones:"
+    head = ["", "scans", *(f"{step} steps" for step in SHOWN), "as good as the end of random", "seeds"]
+    yield table(head, [[method, str(scans), *cells(pair)] for (method, scans), pair in pairs.items()])
+
+
+def paired(curves: Mapping[Transfer, Curve]) -> dict[tuple[str, int], Pair]:
+    """By method and number of scans."""
+    runs: dict[tuple[str, int], dict[int, dict[bool, Curve]]] = defaultdict(lambda: defaultdict(dict))
+    for transfer, curve in curves.items():
+        runs[transfer.trial.method, transfer.trial.scans][transfer.trial.seed][bool(transfer.model)] = curve
+    both = {key: [run for run in seeds.values() if len(run) == 2] for key, seeds in sorted(runs.items())}
+    return {key: Pair(len(whole), _mean(run[False] for run in whole), _mean(run[True] for run in whole)) for key, whole in both.items() if whole}
+
+
+def _mean(curves: Iterator[Curve]) -> Curve:
+    return [(points[0][0], fmean(dice for _, dice in points)) for points in zip(*curves, strict=True)]
+
+
+def by_method(pairs: Mapping[tuple[str, int], Pair]) -> dict[str, dict[str, tuple[Curve, Curve]]]:
+    methods = dict.fromkeys(method for method, _ in pairs)
+    return {name: {counted(scans, "scan"): pair[1:] for (method, scans), pair in pairs.items() if method == name} for name in methods}
+
+
+def cells(pair: Pair) -> list[str]:
+    scratch, pretrained = dict(pair.scratch), dict(pair.pretrained)
+    told = [f"{scratch[step]:.3f} / {pretrained[step]:.3f}" if step in scratch else NOT_RUN for step in SHOWN]
+    return [*told, reached(pair), str(pair.seeds)]
+
+
+def reached(pair: Pair) -> str:
+    """When the pretrained one was as good as the other in the end."""
+    end = pair.scratch[-1][1]
+    return next((f"at step {step}" for step, dice in pair.pretrained if dice >= end), "not reached")
