@@ -52,7 +52,7 @@ class Method:
     scans: whether it is given any; one that is not has 0 of them, whatever the number asked for. fewest: how many it cannot do without. maps: how many of
     the six people's label maps, first the people whose scans are given. more_maps: how many of SynthSeg's are added. given: the row that its scans are of:
     the six people's own scans as they are or shifted, or scans of other people, whose label maps are then added. unlabelled: the people whose scans are not
-    given give theirs without labels, in place of their label maps. after: a method whose run must be there, its model's path is `{model}` in the settings.
+    given give theirs without labels, in place of their label maps. after: a method that is trained before, its model's path is `{model}` in the settings.
     """
 
     strategy: str
@@ -235,10 +235,10 @@ def finished() -> set[Trial]:
 
 def measured(trial: Trial, run: Run) -> dict[str, Any]:
     """Trains the trial, or what is left of it, and measures its network on every row, by people that it knows nothing of."""
-    cohort = trial.cohort(run.folder.parent)
-    last = train_run(trial.config(run.folder.parent), cohort, run, lambda event: None)
-    if last["event"] != "finished":
-        sys.exit(f"{trial.name} was stopped; the same command resumes it")
+    before = METHODS[trial.method].after
+    if before:
+        train(trial.of(before), Run(run.folder.parent / trial.of(before).name))
+    cohort, last = train(trial, run)
     segmenter = Segmenter.load(run.model_path)
     known = {_person(subject.name) for subject in cohort.subjects if subject.role != "validation"}
     strangers = {row: [scan for scan in scans if _person(scan.name) not in known] for row, scans in scenes().items()}
@@ -249,6 +249,17 @@ def measured(trial: Trial, run: Run) -> dict[str, Any]:
         "rows": {row: {scan.name: scores(segmenter, scan, row == IN_DOMAIN) for scan in scans} for row, scans in strangers.items()},
         "versions": {"learn2synth": __version__, "torch": torch.__version__, "python": platform.python_version()},
     }
+
+
+def train(trial: Trial, run: Run) -> tuple[Cohort, dict[str, Any]]:
+    """The cohort, and the last event of the run; one that has finished is not trained again."""
+    config, cohort = trial.config(run.folder.parent), trial.cohort(run.folder.parent)
+    run.check(config.to_json(), cohort.to_json())
+    ended = run.exists() and run.status() == "finished"
+    last = run.events()[-1] if ended else train_run(config, cohort, run, lambda event: None)
+    if last["event"] != "finished":
+        sys.exit(f"{trial.name} was stopped; the same command resumes it")
+    return cohort, last
 
 
 def _person(scan: str) -> str:
