@@ -115,7 +115,7 @@ def make_config(steps: int, *more: str) -> RunConfig:
         "quick-2d",
         [
             "grid.spacing_mm=[4,4,4]", "grid.shape=[48,48]", "batch_size=16", "network.features=[8,16,32]", "target=brain-coarse", "learn2synth.share=0",
-            "learn2synth.begin=prior", "learn2synth.start=0", "learn2synth.duration=1", "learn2synth.lr=0.006", "learn2synth.learn=" + ",".join(LEARNABLE),
+            "learn2synth.begin=prior", "learn2synth.start=0", "learn2synth.duration=1", "learn2synth.lr=0.02", "learn2synth.learn=" + ",".join(LEARNABLE),
             "learn2synth.fixed=" + ",".join(name for name in LEARNABLE if name != "contrast_mean"),
             "synthesis.crop=0", "synthesis.warp_mm=[0,0]", "synthesis.thick_slices=0", "synthesis.skull_strip=1", "synthesis.rician=0", *more,
         ],
