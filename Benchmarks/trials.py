@@ -112,6 +112,7 @@ ABLATIONS = {
     **{f"randomised, {maps} label maps": Method("randomised", scans=False, maps=maps) for maps in (1, 2, 3)},
     "learn2synth, 26 label maps": Method("learn2synth", more_maps=20),
     "randomised, 26 label maps": Method("randomised", scans=False, more_maps=20),
+    "learned transforms, not augmented": Method("learned_transforms", ("supervised.augmentation=false",), unlabelled=True),
     "learned transforms, coupled": Method("learned_transforms", ("learned_transforms.coupled=true",), unlabelled=True),
 }
 # Scans that differ from the six people's in more than can be measured in them: noisy ones, and those of another site and contrast.
