@@ -73,4 +73,4 @@ class OptimiserConfig:
     name: str = setting("adam", "update rule", choices=("adam", "sgd"))
     lr: float = setting(2e-3, "learning rate", low=0)
     momentum: float = setting(0.9, "momentum of sgd", low=0, high=0.999)
-    schedule: str = setting("cosine", "learning rate over the run", choices=("cosine", "constant"))
+    schedule: str = setting("cosine", "learning rate over the run, or over each of its phases", choices=("cosine", "constant"))

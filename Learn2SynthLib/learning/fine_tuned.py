@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from .strategy import Strategy
+import math
+
+from .strategy import Strategy, Task
 
 
 class FineTuned(Strategy):
+    """Two trainings in one: at the falling end of a single learning rate the scans would hardly be learned."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.phases = (0, math.ceil(task.config.fine_tuned.start * task.config.steps))
+
     def step(self, index: int) -> dict[str, float]:
         config, task = self.task.config, self.task
-        if index < config.fine_tuned.start * config.steps:
+        if index < self.phases[1]:
             return {"synthetic_loss": task.train(*task.randomised(index, config.batch_size))}
         return {"real_loss": task.train(*task.real_batch(index, config.batch_size, config.supervised.augmentation))}

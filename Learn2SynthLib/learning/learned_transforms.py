@@ -69,11 +69,12 @@ class LearnedTransforms(Strategy):
         self.models: dict[str, nn.Module] = {REGISTRATION: self.spatial, APPEARANCE: self.appearance}
         self.optimisers = {name: torch.optim.Adam(model.parameters(), lr=settings.lr) for name, model in self.models.items()}
         self.registered = round(settings.spatial * task.config.steps)
-        self.preparing = round((settings.spatial + settings.appearance) * task.config.steps)
+        self.phases = (round((settings.spatial + settings.appearance) * task.config.steps),)
         self.transforms: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
 
     def step(self, index: int) -> dict[str, float]:
-        if index >= self.preparing:
+        (prepared,) = self.phases
+        if index >= prepared:
             count = self.task.config.batch_size
             rngs = [stream(self.task.config.seed, "transformed", index * count + k) for k in range(count)]
             return {"synthetic_loss": self.task.train(*self.images(rngs, [self.choose(rng) for rng in rngs]))}
@@ -83,7 +84,7 @@ class LearnedTransforms(Strategy):
         if index < self.registered:
             return self._learn(REGISTRATION, self.spatial.loss(seen, scan), index / self.registered)
         _, back = self.spatial.between(seen, scan)
-        return self._learn(APPEARANCE, self.appearance.loss(seen, back, structures), (index - self.registered) / (self.preparing - self.registered))
+        return self._learn(APPEARANCE, self.appearance.loss(seen, back, structures), (index - self.registered) / (prepared - self.registered))
 
     def _learn(self, name: str, loss: Tensor, done: float) -> dict[str, float]:
         """One step of a transform network; `done`: the part of its phase that is over."""

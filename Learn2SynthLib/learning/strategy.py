@@ -91,10 +91,10 @@ class LearnedParts:
 class Strategy(ABC):
     """One way of training; `config.STRATEGIES` says what it is and which data it needs.
 
-    preparing: steps before the first one that trains the network; nothing is measured in them.
+    phases: steps at which the network's learning rate begins anew. Before the first of them the network does not train, and nothing is measured.
     """
 
-    preparing = 0
+    phases: tuple[int, ...] = (0,)
 
     def __init__(self, task: Task) -> None:
         self.task = task

@@ -112,15 +112,14 @@ class Trainer:
 
     def _step(self, clock: float) -> Iterator[Event]:
         config, step = self.config, self.done
-        progress = step / config.steps
         for group in self.strategy.task.optimiser.param_groups:
-            group["lr"] = config.optimiser.lr * _schedule(config, progress)
+            group["lr"] = config.optimiser.lr * _schedule(config, self.strategy.phases, step)
         losses = self.strategy.step(step)
         _check_finite(losses, step)
         self.done = done = step + 1
         if done % max(1, config.steps // _REPORTS) == 0:
             yield self._report(losses, clock)
-        if done % config.validate_every == 0 and self.strategy.preparing < done < config.steps and self.scans:
+        if done % config.validate_every == 0 and self.strategy.phases[0] < done < config.steps and self.scans:
             yield self._validate()
         if done % config.preview_every == 0:
             yield self._preview()
@@ -273,8 +272,10 @@ def _optimiser(config: RunConfig, network: torch.nn.Module) -> torch.optim.Optim
     return torch.optim.Adam(network.parameters(), lr=config.optimiser.lr)
 
 
-def _schedule(config: RunConfig, progress: float) -> float:
-    return 1.0 if config.optimiser.schedule == "constant" else 0.5 * (1 + math.cos(math.pi * progress))
+def _schedule(config: RunConfig, phases: Sequence[int], step: int) -> float:
+    """Part of the learning rate at `step`: from 1 to 0 over each phase."""
+    begun, over = max((phase for phase in phases if phase <= step), default=0), min((phase for phase in phases if phase > step), default=config.steps)
+    return 1.0 if config.optimiser.schedule == "constant" else 0.5 * (1 + math.cos(math.pi * (step - begun) / (over - begun)))
 
 
 def _check_finite(losses: dict[str, float], step: int) -> None:

@@ -105,7 +105,7 @@ def test_each_phase_trains_its_own_network_and_tells_its_own_loss(ndim: int, mak
         changed = [name for name, network in networks.items() if any(not torch.equal(p, q) for p, q in zip(before[name], network.parameters()))]
         assert changed == [loss.removesuffix("_loss")]
         told += changed
-    assert told == ["registration", "registration", "appearance", "appearance", "synthetic"] and strategy.preparing == 4
+    assert told == ["registration", "registration", "appearance", "appearance", "synthetic"] and strategy.phases == (4,)
 
 
 def test_the_unlabelled_scans_reach_the_network_by_the_transforms_alone(make_strategy: Callable[..., LearnedTransforms]) -> None:
