@@ -1,6 +1,6 @@
 """Are planted synthesis parameters found again by learning from images that carry them? The paper's synthetic experiment (Hu et al. 2025).
 
-    python Benchmarks/recovery.py [--only NAME...] [--seeds 5] [--steps 400] [--data DIR] [--output Benchmarks/results/recovery.json]
+    python Benchmarks/recovery.py [--only NAME...] [--seeds 5] [--steps 500] [--data DIR] [--output Benchmarks/results/recovery.json]
 
 "Real" images are rendered from label maps by a synthesizer whose parameters are planted. A second one, whose parameters are the same but for those
 under test, which start at random values, learns from them as `learn2synth` does. Both draw T1-like class means with a jitter, and all else at random.

@@ -76,9 +76,9 @@ def _verb(verbs: argparse._SubParsersAction, name: str, summary: str, epilog: st
 
 def _train(verbs: argparse._SubParsersAction) -> None:
     epilog = f"""A folder of scans is searched in BIDS layout (x_T1w.nii.gz beside x_dseg.nii.gz) or nnU-Net's (imagesTr/, labelsTr/).
-RUN that exists is resumed when configuration and data are the same, otherwise refused; `learn2synth train RUN` alone resumes it with its
-own. Ctrl-C, or a file named `stop` in RUN,
-stops after the current step and keeps everything.
+Without --validation a quarter of the real scans only measures, if there are three or more.
+RUN that exists is resumed when configuration and data are the same, otherwise refused; `learn2synth train RUN` alone resumes it with its own.
+Ctrl-C, or a file named `stop` in RUN, stops after the current step and keeps everything.
 
 example:
   learn2synth train my_run --labels label_maps/ --real annotated/ --validation held_out/ --strategy learn2synth
@@ -105,7 +105,7 @@ settings for --set KEY=VALUE, their defaults, their meaning:
     parser.add_argument(
         "--pretrained", metavar="FILE", help="begin with the weights of a model (.l2s), a run, a shipped model (its name) or MedicalNet's (.pth)"
     )
-    parser.add_argument("--steps", type=int, metavar="N", help="training steps")
+    parser.add_argument("--steps", type=int, metavar="N", help="training steps (default: those of the preset)")
     parser.add_argument("--seed", type=int, metavar="N", help="seed of every random choice")
     _add_device(parser)
     parser.add_argument("--check", action="store_true", help="only check the data; nothing is trained or written")
@@ -118,7 +118,7 @@ def _segment(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("model", metavar="MODEL", help="a .l2s file, the folder of a run, or the name of a shipped model")
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="NIfTI, NRRD, MHA, MGZ or a folder of DICOM files")
     parser.add_argument("--output", required=True, metavar="FILE|DIR", help="a file for one image, a folder for several")
-    parser.add_argument("--volumes", metavar="CSV", help="write the volume of every structure in mm3, and its estimated quality, 0 to 1")
+    parser.add_argument("--volumes", metavar="CSV", help="write a table: the volume of every structure in mm3, and its estimated quality, 0 to 1")
     parser.add_argument("--probabilities", action="store_true", help="also write the probability of every structure")
     parser.add_argument("--flips", action="store_true", help="average over the left/right flip: slower, a little better")
     _add_device(parser)
@@ -142,7 +142,9 @@ def _evaluate(verbs: argparse._SubParsersAction) -> None:
     parser = _verb(verbs, "evaluate", "compare segmentations with references: Dice, HD95 in mm, volume difference")
     parser.add_argument("--prediction", required=True, metavar="PATH", help="a segmentation, or a folder of them")
     parser.add_argument("--reference", required=True, metavar="PATH", help="a reference, or a folder with the same names")
-    parser.add_argument("--prediction-ids", default="brain", metavar="TABLE", help="what the numbers mean (default: brain)")
+    parser.add_argument(
+        "--prediction-ids", default="brain", metavar="TABLE", help="what its numbers mean (default: brain; those of the shipped model brain: brain-sided)"
+    )
     parser.add_argument("--reference-ids", default="freesurfer", metavar="TABLE", help="likewise (default: freesurfer)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -165,7 +167,7 @@ def _demo(verbs: argparse._SubParsersAction) -> None:
 
 def _add_preset(parser: argparse.ArgumentParser) -> None:
     presets = ", ".join(names("Presets", ".json"))
-    parser.add_argument("--preset", default=None, metavar="NAME|FILE", help=f"{presets}, or a JSON file (default: quick-2d)")
+    parser.add_argument("--preset", default=None, metavar="NAME|FILE", help=f"{presets}, a JSON file, or a model of policy_search (default: quick-2d)")
     parser.add_argument("--set", nargs="+", action="extend", default=[], dest="assignments", metavar="KEY=VALUE", help="single settings, over the preset")
 
 

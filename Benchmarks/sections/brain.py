@@ -19,31 +19,31 @@ from . import brain_figures
 from .markdown import NOT_RUN, Section, counted, details, interval, listed, number, picture, points, small, table, versions
 
 TITLE = "A model for whole brains"
-ABOUT = """What a model is worth on scans that it never saw, how much it minds what scans may be like, how well it agrees with itself, and what it costs.
+ABOUT = """How good a model is on scans that it never saw, how much it suffers from disturbances, how well it agrees with itself, and what it costs.
 Every scan is segmented as a user would, and scored on its own voxels. This page is made by `python Benchmarks/report.py --page Docs/brain.md` from a file in
 `Benchmarks/results/`, and is not edited by hand."""
 ACCURACY = """Dice, its lowest and highest scan, and the 95 % Hausdorff distance. The mean is over the twelve scored structures, left and right merged; a
 structure that was not found counts as 0 in Dice and has no distance. *malf*: MICCAI 2012 challenge, T1 of 1 mm, skull-stripped as delivered, labelled by
 hand. *NiChart*: older people, T1 and FLAIR of 2 mm, whole heads, and again without what the labels say is outside the brain; these labels are those of
 another program (DLMUSE, on the T1), so a score says how alike the two are, not which is right, and lesions are not in them. Voxel size and rules of labelling
-differ between the data sets, so a column is compared with the same column of another model, not with its neighbour."""
-OTHERS = """**Beside other models.** SynthSeg 1.0 and 2.0 are said by their authors to have a mean Dice of about 0.85 to 0.88 on T1 over the same twelve
-structures, and a few points less on T2, FLAIR and PD (Billot et al., Medical Image Analysis 86, 2023, 102789). Those are others' figures, of other people
+differ between the data sets: compare a column with the same column of another model, not with its neighbour."""
+OTHERS = """**Beside other models.** The authors of SynthSeg 1.0 and 2.0 report a mean Dice of about 0.85 to 0.88 on T1 over the same twelve
+structures, and a few points less on T2, FLAIR and PD (Billot et al., Medical Image Analysis 86, 2023, 102789). These figures are of other people
 with other reference labels, and were not measured here."""
 ROBUSTNESS = """The same scans, disturbed. Slices are really thick: fewer voxels, and a header that says so. Noise is Rician, also around the brain, its
 standard deviation a part of the intensity range; the bias field is smooth over 60 mm, given by the standard deviation of its logarithm; other contrasts
-follow the spin-echo equation from tissue fractions that are read off the T1, so they have its anatomy, edges and noise. *Undisturbed*: the segmentation of
-the undisturbed scan, scored on the same voxels. *Agreement*: mean Dice of the two segmentations with each other; it must be 1 where only the order of the
+follow the spin-echo equation from tissue fractions that are estimated from the T1, so they have its anatomy, edges and noise. *Undisturbed*: the segmentation
+of the undisturbed scan, scored on the same voxels. *Agreement*: mean Dice of the two segmentations with each other; it must be 1 where only the order of the
 stored axes or the header's angle differs."""
-QUALITY = f"""What the model itself thinks of every structure that it found, `quality`, beside the Dice that it has, on all scans above, disturbed ones too. A
+QUALITY = f"""The model's own estimate of Dice for every structure, `quality`, beside the true Dice, on all scans above, disturbed ones too. A
 structure failed where its Dice is below {FAILED}. *Ranked*: of all pairs of a failure and a success, how often the failure has the lower quality. *Doubtful*:
-the part of structures whose quality is below {DOUBTFUL}, which is where users are told. Left and right are merged here by their mean, so where a field of view
+the part of structures whose quality is below {DOUBTFUL}, of which users are warned. Left and right are merged here by their mean, so where a field of view
 leaves one side out, whose quality is 0, a quality far below Dice is not wrong: half of the structure is not there."""
 REPEAT = """*Moved*: coefficient of variation of a structure's volume over six positions of the same head, turned by up to 5 degrees, shifted by up to half a
-voxel. *T1 and FLAIR*: difference of the two volumes of a session, in parts of their mean. Small: the same of soft volumes, which count half a voxel as half.
-Means over people."""
-COST = """The command line from the start of the process to the written segmentation, of a head of {grid} with skull and neck. Load: how many processes
-wanted a core before it, which slow it down."""
+voxel. *T1 and FLAIR*: difference of the volumes in the two scans of a session, in per cent of their mean. Small: the same for soft volumes, which count half
+a voxel as half. Means over people."""
+COST = """The command line from the start of the process to the written segmentation, of a head of {grid} with skull and neck. Load: how many other
+processes wanted a core just before; they slow it down."""
 MEAN, MEAN_OF_SCORED = "mean", "mean of the scored"
 PROGRAMS = {"learn2synth": "learn2synth", "torch": "torch", "python": "Python"}
 

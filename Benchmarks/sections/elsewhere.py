@@ -10,9 +10,9 @@ from .real_scans import best_bold, made_by
 from .samples import SHIFTED, SITES, Setup, Trials
 
 TITLE = "Scans of another kind"
-ABOUT = """The same people and measures as in the section before, but other scans are given: those of the six people with noise added (of the size of the row
-`noise`), which the measured start does not tell from spread within a structure; or FLAIR scans of three older people of another site with their
-label maps. These three people measure nothing. *Nothing learned* stays at the measured start."""
+ABOUT = """The same people and measures as in the section before, but other scans are given: those of the six people with noise added (as much as in the row
+`noise`), which the measured start cannot distinguish from spread within a structure; or FLAIR scans of three older people of another site with their
+label maps. These three people are not measured. *Nothing learned* stays at the measured start."""
 
 
 def section(trials: Trials) -> Section:

@@ -21,7 +21,7 @@ from .samples import EMPTY, Record, Sample
 TITLE = "Policy search on hippocampi"
 PAPER = {"Prostate": (74.84, 77.22), "Brain Tumour": (73.65, 74.38), "Heart": (93.21, 93.27)}  # nnU-Net's augmentation, the search
 MOVERS, LOTS = 6, 8  # entries shown; searches drawn by lot
-ABOUT = f"""The data are of the collection that the paper of `policy_search` measures (Xu, Li and Zhu 2020), another of its tasks: Medical Segmentation
+ABOUT = f"""The data are another task of the collection that the paper of `policy_search` uses (Xu, Li and Zhu 2020): Medical Segmentation
 Decathlon, hippocampus, T1 cropped about one hippocampus, manual labels of its anterior and posterior part, volumes of 1 mm. Both sides of some people are
 given, 24 other people measure; one small network, {STEPS} steps in all. *{SEARCH}* keeps a quarter of the cases to score policies by and trains on the
 others; *{FOUND}* is `--preset MODEL.l2s` of that search, trained anew on all cases; *{RANDOM}* is the search without a single comparison. Dice is the mean
@@ -82,7 +82,7 @@ def made_by(measured: Hippocampi) -> str:
 def verdict(measured: Hippocampi) -> str:
     """One sentence of the numbers."""
     told = "; ".join(f"with {_cases(people)} {listed(_against_default(measured, people))}" for people in PEOPLE)
-    return f"**More than our default augmentation, in points of Dice with 95 % intervals:** {told}."
+    return f"**Difference to our default augmentation, in points of Dice with 95 % intervals:** {told}."
 
 
 def _cases(people: int) -> str:
@@ -149,8 +149,8 @@ def moved(measured: Hippocampi) -> Iterator[str]:
     mean = fmean(abs(_movement(record, choice)) for record in run for choice in choices)
     lot = by_lot(comparisons(run[0]["config"]), len(choices))
     yield (
-        f"What the search moved: on average over all entries and searches, the mean of an entry went {100 * mean:.0f} % of its range away from the middle; "
-        f"where lots are drawn as often in place of comparing losses, {100 * lot:.0f} %. The {MOVERS} that moved most (means over the seeds):"
+        f"What the search moved: on average over all entries and searches, the mean of an entry moved {100 * mean:.0f} % of its range away from the middle; "
+        f"if chance decides every comparison, it moves {100 * lot:.0f} %. The {MOVERS} that moved most (means over the seeds):"
     )
     far = sorted(choices, key=lambda choice: -max(abs(_mean_movement(records, choice)) for records in searches.values() if records))
     head = ["`synthesis.`", "our default", "middle", *(_cases(people) for people in PEOPLE)]

@@ -12,9 +12,9 @@ from .markdown import NOT_RUN, Section, counted, listed, number, picture, small,
 TITLE = "Gradients"
 GRIDS = ("2d", "3d")
 ABOUT = """Each form of the hypergradient is compared with central differences, in double precision, of the loss on real scans after the network's whole step.
-Cosine similarity 1 and error 0 (length of the difference, in lengths of the reference) are right. The reference is taken with two lengths of difference;
-how far these agree is its own error."""
-COST = """Time of a step and rise of its peak memory, in those of a plain step. With the paper's objective; `matching`
+A cosine similarity of 1 and an error of 0 (length of the difference, divided by the length of the reference) are right. The reference is computed with two
+step lengths; how well these agree is its own error."""
+COST = """Time of a step and rise of its peak memory, as multiples of those of a plain step. With the paper's objective; `matching`
 also takes the gradient on the scans' synthetic counterparts. Over a run: computed from the time, for a synthesis that learns in every k-th
 step of its part of the run."""
 

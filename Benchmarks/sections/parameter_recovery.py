@@ -17,7 +17,7 @@ TITLE = "Parameter recovery"
 # Means that Hu et al. (2025) publish for their synthetic experiment, by planted standard deviation of the noise.
 PAPER = {0.0: -0.001, 0.05: 0.042, 0.1: 0.098, 0.15: 0.146}
 ABOUT = f""""Real" images are rendered with planted parameters; a second synthesis that starts at random values learns from them as `learn2synth` does.
-Learned: the mean of the last {100 * AVERAGED:.0f} % of the steps. Error: of the mean over seeds, in per cent of what was planted, or absolute where that is 0.
+Learned: the mean of the last {100 * AVERAGED:.0f} % of the steps. Error: of the mean over seeds, in per cent of the planted value, or absolute where that is 0.
 Paper: the means that Hu et al. (2025) publish for noise."""
 
 Run = dict[str, Any]

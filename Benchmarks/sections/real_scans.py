@@ -19,11 +19,11 @@ PROGRAMS = {"learn2synth": "learn2synth", "torch": "torch", "python": "Python"}
 ABOUT = f"""Every method trains the same network on the label maps of the same six people (MICCAI 2012 challenge, T1, manual labels) with equal steps, and is
 given the scans of some of these people. Measured at the last step: on four other people as they are (`malf T1`, in domain) and shifted ({listed(SHIFTED)}), and
 on six older people of another site with automatic labels ({listed(SITES)}). Mean Dice of twelve structures and 95 % Hausdorff distance, on the model's 2 mm
-grid. Methods that are given no scans stand in every table as they are with 0."""
-CREDITS = """Shown is NiiVue's demo image (BSD-2-Clause), which is not among the scans measured. Those are OASIS scans with labels by Neuromorphometrics,
+grid. Methods that are given no scans are the same in the tables of all numbers of scans."""
+CREDITS = """Shown is NiiVue's demo image (BSD-2-Clause), which is not among the measured scans. These are OASIS scans with labels by Neuromorphometrics,
 Inc. (CC BY-NC 3.0) and NiChart demo data (University of Pennsylvania, SBIA licence)."""
 INTERVALS = f"""Small figures are {100 * LEVEL:.0f} % intervals of a percentile bootstrap ({RESAMPLES} resamples, fixed seed) that draws people and
-seeds again, each on their own; where there is one seed, only people. People are few, four or six, so the intervals are rather too narrow, and they speak of
+seeds again, each on their own; where there is one seed, only people. People are few, four or six, so the intervals are probably too narrow, and they are about
 these ten people. The p-values are of Wilcoxon's signed-rank test over pairs of the same person and seed; pairs that share a person or a seed are not
 independent, which the test assumes, and nothing is corrected for the number of comparisons: read them as a description. With 4 pairs none can be below
 0.125, with 6 none below 0.031."""

@@ -18,13 +18,13 @@ ABOUT = """# Strategies
 
 Every way of training that `--strategy` knows, side by side. All train the same network on the same people for the same number of steps, and are measured on
 other people: scans of the very kind that was given, the mean of eight shifts of them, inverted contrast, and older people of another site. What exactly is
-measured, with intervals, and all numbers of scans, stands in [results.md](results.md). At the end: pretrained weights, and `policy_search` on
+measured, and the other numbers of scans, stand in [results.md](results.md). At the end: pretrained weights, and `policy_search` on
 data like those of its paper.
 
-**Which to take.** Scans of one contrast to segment, and some of it annotated, be it one: `supervised`. Several contrasts, or scans worse than those annotated:
-`learn2synth`. No annotated scan at all: `randomised`. The others are here to be compared with, and for what each alone can use: scans without labels
-(`learned_transforms`), hard examples of its own (`cooperative`), deformation and probabilities that no gradient reaches (`policy_search`), and, with any of
-them, the weights of another training ([`--pretrained`](strategies/transfer.md)).
+**Which to take.** To segment scans of one contrast, with at least one of them annotated: `supervised`. To segment several contrasts:
+`learn2synth`. Without any annotated scan: `randomised`. The others are here for comparison, and for what each alone can use: scans without labels
+(`learned_transforms`), hard examples that the network makes itself (`cooperative`), searched deformation and probabilities (`policy_search`). With any of
+them, a training can begin with the weights of another ([`--pretrained`](strategies/transfer.md)).
 
 This page is made by `python Benchmarks/pages.py` from the files in `Benchmarks/results/`, and is not edited by hand."""
 COLUMNS = {"same kind": IN_DOMAIN, "mean of the shifts": SHIFTED, "inverted": ("inverted",), **{site: (site,) for site in SITES}, "all others": OUT_OF_DOMAIN}
@@ -48,7 +48,7 @@ def linked(name: str, pages: Path) -> str:
 def figures(trials: Trials) -> Iterator[str]:
     for setup in (Setup(STEPS, scans) for scans in SCANS):
         yield f"## {setup}"
-        yield "Mean Dice of twelve structures, with 95 % intervals; minutes of one core beside whatever else ran."
+        yield "Mean Dice of twelve structures, with 95 % intervals; minutes of the fastest training on one core, while other programs ran."
         yield table(["", *COLUMNS, "seeds", "minutes"], lines(trials, setup))
 
 

@@ -116,7 +116,7 @@ class Learn2SynthConfig:
         "loss: the loss of the stepped network on the scans (the paper); matching: how its gradient differs from that on synthetic images of the same anatomy",
         choices=("matching", "loss"),
     )
-    memory: float = setting(0.0, "weight of the lessons before in their running mean; 0: each alone (the paper); 0.95 helps from the prior", low=0, high=0.999)
+    memory: float = setting(0.0, "weight of earlier lessons in the mean of what scans teach; 0: none (the paper); 0.95 helps from the prior", low=0, high=0.999)
     epsilon: float = setting(1e-3, "length of the finite-difference step", low=1e-8, high=0.1)
     start: float = setting(0.06, "part of the run before the synthesis begins to learn: an untrained network teaches noise", low=0, high=1)
     duration: float = setting(0.4, "part of the run during which the synthesis learns, its rate falling to 0; then it stays", low=1e-6, high=1)
