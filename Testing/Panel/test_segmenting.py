@@ -13,6 +13,7 @@ from Learn2SynthPanel.jobs.training import Training
 from Learn2SynthPanel.recipe import Recipe
 from Learn2SynthPanel.scene import segment_names
 from Learn2SynthPanel.scene.results import VOLUMES_TABLE, read_volumes_table
+from Learn2SynthPanel.scene.sequences import browser_of
 from Learn2SynthPanel.self_test import add_head
 from Learn2SynthPanel.settings import Scan, Settings, Source
 
@@ -140,6 +141,21 @@ def test_a_sequence_is_one_result_with_a_column_for_each_frame(scene: Any, segme
     finish(work)
     assert work.state == "done", work.message
     assert columns(scene) == ["Film mein Modell 1", "Film mein Modell 2", "T1 mein Modell"] == list(measured(scene)[1]) and len(work.results) == 2
+
+
+def test_a_frame_that_is_refused_costs_no_other_its_result(scene: Any, segment: Callable[..., Segmenting]) -> None:
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", "Film")
+    frame = add_volume(scene)
+    for k in range(3):
+        sequence.SetDataNodeAtValue(frame, str(k))
+    refusing = "segment(0)\ntell('refused', image=images[1], message='NaN')\nsegment(2)"
+    work = segment(f"{SEGMENT}\n{refusing}\nsys.exit(f'learn2synth: 1 of 3: {{images[1]}}: NaN')", sequence)
+    finish(work)
+    assert (work.state, work.message) == ("failed", "1 of 3: 'Film 2': NaN") and columns(scene) == ["Film mein Modell 1", "Film mein Modell 3"]
+    (shown,) = work.results
+    results = browser_of(sequence).GetSequenceNode(shown)
+    segments = [results.GetNthDataNode(k).GetSegmentation().GetNumberOfSegments() for k in range(3)]
+    assert segments[1] == 0 and segments[0] == segments[2] == 1
 
 
 # --- what happens meanwhile

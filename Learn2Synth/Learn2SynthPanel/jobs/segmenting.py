@@ -23,19 +23,23 @@ from .worker import Launcher
 class Item:
     """A node to segment and the files of its images: one for a volume, one a frame for a sequence.
 
-    Not the node's ID: a scene that was cleared gives the same IDs to others.
+    Not the node's ID: a scene that was cleared gives the same IDs to others. outputs: None for an image that was refused; volumes_mm3, quality: of the others.
     """
 
     node: Any
     name: str
     images: list[Path] = field(default_factory=list)
-    outputs: list[Path] = field(default_factory=list)
+    outputs: list[Path | None] = field(default_factory=list)
     volumes_mm3: list[dict[str, float]] = field(default_factory=list)
     quality: list[dict[str, float]] = field(default_factory=list)
+    taken_in: bool = False
 
     @property
     def ready(self) -> bool:
-        return bool(self.images) and len(self.outputs) == len(self.images)
+        return not self.taken_in and len(self.outputs) == len(self.images) and any(self.outputs)
+
+    def called(self, image: Path) -> str:
+        return f"'{self.name}'" if len(self.images) == 1 else f"'{self.name} {self.images.index(image) + 1}'"
 
 
 class Segmenting:
@@ -140,16 +144,20 @@ class Segmenting:
             self._part = event["done"] / max(1, event["count"])
         elif event["event"] == "segmented":
             self._segmented, self._part = self._segmented + 1, 0.0
-            item = next(item for item in self.items if Path(event["image"]) in item.images)
+            item = self._item(event)
             item.outputs.append(Path(event["output"]))
             item.volumes_mm3.append(event["volumes_mm3"])
             item.quality.append(event["quality"])
             self.notes += event["notes"]
         elif event["event"] == "refused":  # the others go on; its last words say why
             self._segmented, self._part = self._segmented + 1, 0.0
+            self._item(event).outputs.append(None)
+
+    def _item(self, event: Event) -> Item:
+        return next(item for item in self.items if Path(event["image"]) in item.images)
 
     def _import(self, item: Item) -> None:
-        self.items.remove(item)
+        item.taken_in = True
         node = item.node
         if not is_there(self.scene, node):
             self.notes.append(_("'{name}' was removed meanwhile; its segmentation is left out.").format(name=item.name))
@@ -159,21 +167,21 @@ class Segmenting:
         files: Any = item.outputs if node.IsA("vtkMRMLSequenceNode") else item.outputs[0]
         result = add(self.scene, files, self.table, node, name)
         self.results.append(result)
-        frames = [result.GetName()] if len(item.outputs) == 1 else [f"{result.GetName()} {k + 1}" for k in range(len(item.outputs))]
+        frames = [result.GetName()] if len(item.outputs) == 1 else [f"{result.GetName()} {k + 1}" for k, output in enumerate(item.outputs) if output]
         quality = dict(zip(frames, item.quality))
         write_volumes_table(self.scene, dict(zip(frames, item.volumes_mm3)), quality)
         self.quality |= quality
 
     def _finish(self, code: int) -> None:
         self.seconds["running"] = time.monotonic() - self._begun - self.seconds["importing"]
-        if code == 0 and not self.items:
+        if code == 0 and all(item.taken_in for item in self.items):
             self._end("done", "")
         else:
             self._end("failed", self._with_names(self.job.last_words()))
 
     def _with_names(self, message: str) -> str:
-        """With the names of nodes in place of their temporary files."""
+        """With the names of nodes, and the numbers of frames, in place of their temporary files."""
         for item in self.items:
             for image in item.images:
-                message = message.replace(str(image), f"'{item.name}'")
+                message = message.replace(str(image), item.called(image))
         return message

@@ -61,9 +61,10 @@ def show_beside(
     return node
 
 
-def segmentation_from(label_file: Path, table: LabelTable, volume: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkSegmentation:
-    """The segments alone, all in one shared image; errors as in `add_segmentation`."""
-    voxels, shape = read_volume(label_file).voxels, voxels_of(volume).shape
+def segmentation_from(label_file: Path | None, table: LabelTable, volume: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkSegmentation:
+    """The segments alone, all in one shared image, none without a file; errors as in `add_segmentation`."""
+    shape = voxels_of(volume).shape
+    voxels = read_volume(label_file).voxels if label_file else np.zeros(shape, np.uint8)
     if voxels.shape != shape:
         sizes = " x ".join(map(str, voxels.shape[::-1])), " x ".join(map(str, shape[::-1]))
         raise InputError(label_file, _("{found} voxels, its image '{image}' has {allowed}").format(found=sizes[0], image=volume.GetName(), allowed=sizes[1]))

@@ -44,11 +44,12 @@ def _frames(sequence: slicer.vtkMRMLSequenceNode) -> list[slicer.vtkMRMLScalarVo
 
 
 def add_segmentation_sequence(
-    scene: slicer.vtkMRMLScene, label_files: Sequence[Path], table: LabelTable, sequence: slicer.vtkMRMLSequenceNode, name: str
+    scene: slicer.vtkMRMLScene, label_files: Sequence[Path | None], table: LabelTable, sequence: slicer.vtkMRMLSequenceNode, name: str
 ) -> slicer.vtkMRMLSegmentationNode:
     """Add a sequence named `name` of what the label maps of all frames say, with the images' index, to the browser that plays the images, else to a new one.
 
-    Returns the segmentation node that shows it, which lies beside the node that shows the images. Errors as in `add_segmentation`.
+    label_files: None for a frame in which there is nothing. Returns the segmentation node that shows it, which lies beside the node that shows the images.
+    Errors as in `add_segmentation`.
     """
     frames = _frames(sequence)
     found = [segmentation_from(file, table, frame) for file, frame in zip(label_files, frames, strict=True)]
