@@ -8,7 +8,7 @@ from .strategy import Strategy, Task
 
 
 class FineTuned(Strategy):
-    """Two trainings in one: at the falling end of a single learning rate the scans would hardly be learned."""
+    """Two trainings in one: at the end of a single learning rate, after the long memory of a single optimiser, the scans would hardly be learned."""
 
     def __init__(self, task: Task) -> None:
         super().__init__(task)

@@ -91,7 +91,7 @@ class LearnedParts:
 class Strategy(ABC):
     """One way of training; `config.STRATEGIES` says what it is and which data it needs.
 
-    phases: steps at which the network's learning rate begins anew. Before the first of them the network does not train, and nothing is measured.
+    phases: steps at which the network's optimiser and learning rate begin anew. Before the first of them the network does not train, and nothing is measured.
     """
 
     phases: tuple[int, ...] = (0,)

@@ -112,7 +112,10 @@ class Trainer:
 
     def _step(self, clock: float) -> Iterator[Event]:
         config, step = self.config, self.done
-        for group in self.strategy.task.optimiser.param_groups:
+        optimiser = self.strategy.task.optimiser
+        if step in self.strategy.phases:
+            optimiser.state.clear()  # what it knows of the gradients before would slow the new phase down
+        for group in optimiser.param_groups:
             group["lr"] = config.optimiser.lr * _schedule(config, self.strategy.phases, step)
         losses = self.strategy.step(step)
         _check_finite(losses, step)

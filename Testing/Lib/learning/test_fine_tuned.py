@@ -1,4 +1,4 @@
-"""Random contrast first, real scans after, each with a learning rate that falls from its height to nothing."""
+"""Random contrast first, real scans after, each with an optimiser of its own and a learning rate that falls from its height to nothing."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,12 +23,13 @@ from Learn2SynthLib.volume.cohort import Cohort
         ("learned_transforms", ["learned_transforms.spatial=0.4", "learned_transforms.appearance=0.2"], ["synthetic"] * 2, [1, 0.5]),
     ],
 )
-def test_every_phase_begins_at_the_full_rate(
+def test_every_phase_begins_anew_at_the_full_rate(
     strategy: str, settings: list[str], losses: list[str], rates: list[float], tiny: Callable[..., RunConfig], cohort: Cohort, tmp_path: Path, monkeypatch
 ) -> None:
-    used, train = [], Task.train
+    used, fresh, train = [], [], Task.train
 
     def watch(task: Task, images: Tensor, target: Tensor) -> float:
+        fresh.append(not task.optimiser.state)
         used.append(task.optimiser.param_groups[0]["lr"] / task.config.optimiser.lr)
         return train(task, images, target)
 
@@ -37,3 +38,4 @@ def test_every_phase_begins_at_the_full_rate(
     train_run(tiny(2, *settings, strategy=strategy, steps=5), cohort, run, lambda event: None)
     told = [key for event in run.events() if event["event"] == "step" for key in ("synthetic", "real") if f"{key}_loss" in event]
     assert told == losses and used == pytest.approx(rates, abs=1e-3)
+    assert fresh == [k == 0 or losses[k] != losses[k - 1] for k in range(len(losses))]
