@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-# Below a Dice of 0.5 a structure shares less than half of itself with the reference. Of those estimated below, 89 % were; of those that were, 82 % are told,
+# Below a Dice of 0.5 a structure shares less than half of itself with the reference. Of those estimated below, 89 % were; of those that were, 84 % are told,
 # of those below 0.3 97 %, and of those above 0.7 0.3 % (Benchmarks/results/quality.json: 4 networks, 24 scans of people that the estimate was not fitted to).
 DOUBTFUL = 0.5
 _NAMED = 8  # structures that a sentence names

@@ -8,7 +8,7 @@ from .strategy import Strategy, Task
 
 
 class FineTuned(Strategy):
-    """Two trainings in one: at the end of a single learning rate, after the long memory of a single optimiser, the scans would hardly be learned."""
+    """Two trainings in one, each with a learning rate of its own: at the end of a single one the scans would hardly be learned."""
 
     def __init__(self, task: Task) -> None:
         super().__init__(task)

@@ -114,7 +114,7 @@ class Trainer:
         config, step = self.config, self.done
         optimiser = self.strategy.task.optimiser
         if step in self.strategy.phases:
-            optimiser.state.clear()  # what it knows of the gradients before would slow the new phase down
+            optimiser.state.clear()  # each phase is a training of its own
         for group in optimiser.param_groups:
             group["lr"] = config.optimiser.lr * _schedule(config, self.strategy.phases, step)
         losses = self.strategy.step(step)
