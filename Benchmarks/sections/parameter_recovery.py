@@ -29,7 +29,7 @@ def section(record: dict[str, Any], pictures: Path) -> Section:
         runs[run["steps"]][run["experiment"]].append(run)
     blocks = [ABOUT, made_by(record)]
     for steps, experiments in sorted(runs.items()):
-        named = {name: experiments.get(name, []) for name in dict.fromkeys([*EXPERIMENTS, *experiments])}
+        named = {name: experiments.get(name, []) for name in dict.fromkeys([*(EXPERIMENTS if steps == usual_steps(runs) else ()), *experiments])}
         path = pictures / f"recovery-{steps}.png"
         figures.recovery({name: same for name, same in named.items() if same}, path)
         rows = [line for name, same in named.items() for line in lines(name, same)]
@@ -49,11 +49,16 @@ def made_by(record: dict[str, Any]) -> str:
     return f"Command: `{record['command']}`; {took}; {versions(runs, {'torch': 'torch', 'python': 'Python'})}."
 
 
+def usual_steps(runs: dict[int, dict[str, list[Run]]]) -> int:
+    """With which most experiments were run."""
+    return max(runs, key=lambda steps: len(runs[steps]))
+
+
 def summary(runs: dict[int, dict[str, list[Run]]]) -> str:
-    """How far off the parameters are, of the longest runs."""
+    """How far off the parameters are."""
     if not runs:
         return f"{NOT_RUN}."
-    steps = max(runs)
+    steps = usual_steps(runs)
     found = [(run["planted"][key], learned(same, key)) for same in runs[steps].values() for run in same[:1] for key in run["planted"]]
     relative, absolute = ([abs(error(p, m)) for p, m in found if _is_zero(p) == zero] for zero in (False, True))
     told = [f"{len(runs[steps])} of {len(EXPERIMENTS)} experiments with {steps} steps"]
