@@ -137,7 +137,8 @@ def make_environment():
     if PYTHON.is_file() and run([PYTHON, "-c", f"import pip, sys; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"]) == 0:
         return 0
     try:
-        venv.create(ENVIRONMENT, clear=True, with_pip=True)
+        # With links, as `python -m venv` does: a copy of a Python that brings its own library, such as uv's, does not find that.
+        venv.create(ENVIRONMENT, clear=True, symlinks=sys.platform != "win32", with_pip=True)
     except (OSError, subprocess.CalledProcessError) as error:
         print(f"The virtual environment cannot be made: {error}", file=sys.stderr)
         print("On Debian and Ubuntu: sudo apt install python3-venv", file=sys.stderr)

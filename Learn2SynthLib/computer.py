@@ -11,6 +11,7 @@ import psutil
 import torch
 
 from .run import environment
+from .segmentation.device import mps_is_usable
 
 _GIB = 2**30
 _KEEP = {-1: 2**31 - 1, -2: 2**28, -3: 2**30}  # bytes; glibc's M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD
@@ -36,7 +37,7 @@ class Computer:
 
 def describe_computer() -> Computer:
     devices = {**_cuda_devices(), "cpu": _processor()}
-    if torch.backends.mps.is_available():
+    if mps_is_usable():
         devices["mps"] = "Apple's GPU, taken on request only"
     first = next(iter(devices))
     reason = "" if first != "cpu" else f" ({_why_no_gpu()})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,6 +53,8 @@ _LEVELS_MM = (-26.0, -4.0, 14.0)  # slices to show, in MNI space: cerebellum and
 _HERE = Path(__file__).resolve().parents[1]  # where the trainings find this package
 _TOLD = ("cerebral white matter", "cerebral cortex", "thalamus", "ventricle", "cerebrospinal fluid", "blur", "noise level")
 _MOVED = 0.02  # of its bounds: a range that moved less is not shown
+# A session of its own, on Windows a group: Ctrl-C reaches the demo alone, which then asks both trainings to stop.
+_APART: Any = {"start_new_session": True, "creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
 
 
 @dataclass(frozen=True)
@@ -132,14 +136,14 @@ def _train_both(output: Path, commands: Mapping[str, Sequence[str]]) -> None:
     Raises KeyboardInterrupt when interrupted, after both have written their checkpoints, and RuntimeError when one fails.
     """
     threads = str(max(1, (os.cpu_count() or 2) // 2))
-    environment = os.environ | {"OMP_NUM_THREADS": threads, "PYTHONPATH": os.pathsep.join(filter(None, [str(_HERE), os.environ.get("PYTHONPATH")]))}
+    path = os.pathsep.join(filter(None, [str(_HERE), os.environ.get("PYTHONPATH")]))
+    environment = os.environ | {"OMP_NUM_THREADS": threads, "PYTHONPATH": path, "PYTHONUTF8": "1"}
     output.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         running = {}
         for name, command in commands.items():
             log = stack.enter_context(open(output / f"{name}.log", "w", encoding="utf-8"))
-            # A session of its own: Ctrl-C reaches the demo alone, which then asks both to stop.
-            running[name] = subprocess.Popen([sys.executable, "-m", __package__, *command], env=environment, stdout=log, stderr=log, start_new_session=True)
+            running[name] = subprocess.Popen([sys.executable, "-m", __package__, *command], env=environment, stdout=log, stderr=log, **_APART)
         try:
             _follow(output, running)
         except KeyboardInterrupt:
@@ -150,7 +154,7 @@ def _train_both(output: Path, commands: Mapping[str, Sequence[str]]) -> None:
             codes = {name: process.wait() for name, process in running.items()}
     failed = [name for name, code in codes.items() if code]
     if failed:
-        said = (output / f"{failed[0]}.log").read_text(encoding="utf-8").strip().splitlines() or ["no message"]
+        said = (output / f"{failed[0]}.log").read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["no message"]
         raise RuntimeError(f"the training '{failed[0]}' failed: {said[-1]}")
 
 
@@ -265,7 +269,14 @@ def _commands(output: Path, data: DemoData, device: str, steps: int) -> str:
     train = _command(output, "learn2synth", data, device, steps)
     train[1] = str(output / "my-run")
     segment = ["segment", train[1], str(data.image), "--output", str(output / "my-segmentation.nii.gz")]
-    return "\n".join(["The same by hand:", *(f"  learn2synth {shlex.join(command)}" for command in (train, segment))])
+    return "\n".join(["The same by hand:", *(f"  learn2synth {_typed(command)}" for command in (train, segment))])
+
+
+def _typed(command: Sequence[str]) -> str:
+    """As it is typed: Windows' two shells have double quotes in common, and PowerShell takes a comma for its own."""
+    if sys.platform != "win32":
+        return shlex.join(command)
+    return " ".join(word if re.fullmatch(r"[\w.:/\\=-]+", word) else f'"{word}"' for word in command)
 
 
 def _dice_lines(before: _Trained, after: _Trained) -> list[str]:

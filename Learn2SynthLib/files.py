@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from .errors import InputError
 
 _PATIENCE_S = 2.0
+_BY_THE_SYSTEM = (".ds_store", "desktop.ini", "thumbs.db")
 
 
 @contextmanager
@@ -27,25 +27,43 @@ def written_aside(path: Path) -> Iterator[Path]:
     aside = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".", suffix=suffix, dir=path.parent)
-        os.close(handle)
-        aside = Path(name)
+        aside = new_file(path.parent, suffix)
         yield aside
-        os.chmod(aside, 0o666 & ~_umask())
         replace(aside, path)
     except OSError as error:
         raise InputError(path, f"cannot be written ({error.strerror or error})", remedy="free some space or choose another folder") from error
     finally:
         if aside is not None:
-            aside.unlink(missing_ok=True)
+            with suppress(OSError):  # what went wrong before is told; who failed to write may still hold the file, which Windows then does not remove
+                aside.unlink(missing_ok=True)
+
+
+def new_file(folder: Path, suffix: str = "") -> Path:
+    """An empty file of a name that nobody has. Raises OSError.
+
+    Not by `tempfile`: on Windows, up to Python 3.12, it never gives up on a folder that may not be written to.
+    """
+    path = folder / f".{os.urandom(6).hex()}{suffix}"
+    path.touch(exist_ok=False)
+    return path
 
 
 def replace(aside: Path, path: Path) -> None:
-    """Moves `aside` to `path`. Windows refuses while a reader or a virus scanner holds the file, mostly for a moment: tried again until that is over."""
+    """Moves `aside` to `path`."""
+    _patiently(lambda: os.replace(aside, path))
+
+
+def remove(path: Path) -> None:
+    """Removes a file, if it is there."""
+    _patiently(lambda: path.unlink(missing_ok=True))
+
+
+def _patiently(action: Callable[[], None]) -> None:
+    """Windows refuses while a reader or a virus scanner holds the file, mostly for a moment: tried again until that is over."""
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         try:
-            return os.replace(aside, path)
+            return action()
         except PermissionError:
             if sys.platform != "win32" or time.monotonic() >= deadline:
                 raise
@@ -61,8 +79,6 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
-def _umask() -> int:
-    """The permission bits that new files do not get (temporary files are made private)."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def is_the_systems(name: str) -> bool:
+    """Whether a file of that name is one that file managers leave in folders that they show; `._`: what macOS keeps of a file on disks of other systems."""
+    return name.lower() in _BY_THE_SYSTEM or name.startswith("._")

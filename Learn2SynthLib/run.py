@@ -19,12 +19,11 @@ from typing import IO, Any
 
 from .config import RunConfig
 from .errors import InputError
-from .files import write_json
+from .files import is_the_systems, remove, write_json
 
 # Where the record of the holder ends and the locked byte lies: on Windows a locked byte cannot be read by others.
 _LOCKED_BYTE = 1 << 20
 _BEFORE_A_RUN = ("lock", "stop", "owner", "log.txt", "inputs", "cohort.json", "environment.json")  # config.json is written last: it makes a folder a run
-_BY_THE_SYSTEM = (".DS_Store", "desktop.ini", "Thumbs.db")  # what file managers leave in folders that they show
 _ENDED = ("finished", "stopped", "failed")
 
 
@@ -52,7 +51,9 @@ class Run:
 
     def occupied(self) -> bool:
         """Whether the folder holds something that is no run."""
-        return not self.exists() and self.folder.is_dir() and any(path.name not in _BEFORE_A_RUN + _BY_THE_SYSTEM for path in self.folder.iterdir())
+        if self.exists() or not self.folder.is_dir():
+            return False
+        return any(path.name not in _BEFORE_A_RUN and not is_the_systems(path.name) for path in self.folder.iterdir())
 
     def check(self, config: dict[str, Any], cohort: dict[str, Any]) -> None:
         """Raises InputError when the folder belongs to another configuration or other data, or holds something else."""
@@ -179,7 +180,7 @@ class Run:
         return self.stop_path.exists()
 
     def clear_stop(self) -> None:
-        self.stop_path.unlink(missing_ok=True)
+        remove(self.stop_path)
 
 
 def environment() -> dict[str, Any]:

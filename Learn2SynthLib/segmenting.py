@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from .console import Console
 from .errors import InputError
+from .files import new_file, remove
 from .segmentation.segmenter import Segmentation, Segmenter, write_volumes_csv
 from .volume.files import read_image, stem, volume_suffix, write_label_map, write_probabilities
 from .volume.formats import GUESS, WRITABLE_SUFFIXES, is_dicom_file, is_placed_by_guess
@@ -44,7 +44,8 @@ def destinations(images: Sequence[str], output: str, probabilities: bool) -> lis
 def check_outputs(places: Sequence[Destination], volumes: Path | None, inputs: Sequence[str | Path]) -> None:
     """Raises InputError when two outputs are one file, one is an input, or one cannot be written. The inputs are there; nothing is written."""
     outputs = [path for place in places for path in (place.labels, place.probabilities) if path] + ([volumes] if volumes else [])
-    twice = sorted({path.name for path in outputs if outputs.count(path) > 1})
+    names = [str(path).casefold() for path in outputs]  # Windows and macOS do not tell names apart that differ in case alone
+    twice = sorted({path.name for path, name in zip(outputs, names, strict=True) if names.count(name) > 1})
     if twice:
         raise InputError("--output", f"several results would be written to {', '.join(twice)}", remedy="write them to different files or folders")
     for path in outputs:
@@ -60,8 +61,7 @@ def _try_folder(path: Path) -> None:
         raise InputError(path, "is a folder", "a file", "choose another name")
     folder = next(above for above in path.absolute().parents if os.path.exists(above))
     try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        remove(new_file(folder))
     except OSError as error:
         raise InputError(path, f"cannot be written ({error.strerror or error})", remedy="choose a folder that you may write to") from error
 

@@ -60,7 +60,8 @@ class Settings:
     @property
     def assigned(self) -> list[str]:
         """The single settings over the preset, each KEY=VALUE; blanks in double quotes belong to a value, such as the path of a model to begin with."""
-        return re.findall(r'(?:"[^"]*"|\S)+', self.assignments)
+        written = re.findall(r'(?:"[^"]*"|\S)+', self.assignments)
+        return [re.sub(r'="([^"]*)"$', lambda quoted: f"={json.dumps(quoted[1])}", each) for each in written]  # a backslash is one, as in Windows' paths
 
     def nodes(self) -> set[str]:
         """IDs of all nodes that are named."""

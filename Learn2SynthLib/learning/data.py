@@ -106,6 +106,8 @@ class Preparation:
 
 def load_examples(subjects: Sequence[Subject], preparation: Preparation, progress: Callable[[], None] = lambda: None) -> list[Example]:
     """Every subject's example, in order."""
+    # The first call of `torch.tensor` sets it up. Two threads that do so at once may wait for each other for ever: one for Python's lock, one for the other.
+    torch.tensor([0])
     examples = []
     with ThreadPoolExecutor(_READERS) as readers:
         for example in readers.map(preparation.example, subjects):

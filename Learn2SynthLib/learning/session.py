@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -40,14 +41,21 @@ def train_run(config: RunConfig, cohort: Cohort, run: Run, show: Callable[[Event
 
 @contextmanager
 def _stopping(run: Run) -> Iterator[None]:
-    """Ctrl-C and a polite kill ask for a stop after the current step; a second Ctrl-C ends at once, at the last checkpoint."""
+    """Ctrl-C and a polite kill ask for a stop after the step; a second Ctrl-C, and a kill when a stop was asked for, end at once at the last checkpoint.
+
+    A first Ctrl-C does not, even then: a program that closes asks for a stop, and soon after that its worker's own watch (`owner`) sees that it is gone.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
+    interrupted = False
+
     def request(number: int, frame: object) -> None:
-        if run.stop_requested():
+        nonlocal interrupted
+        if interrupted or (number == signal.SIGTERM and run.stop_requested()):
             raise KeyboardInterrupt
+        interrupted = number == signal.SIGINT
         run.request_stop()
 
     before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -64,6 +72,8 @@ def _advice(error: Exception, run: Run) -> str:
     text = f"{type(error).__name__} {error}".lower()
     if "out of memory" in text or isinstance(error, MemoryError):
         return "use a smaller batch_size or grid.shape, or --preset low-memory"
+    if re.search(r"\bmps\b", text):
+        return "this torch cannot do all of it on Apple's GPU: resume the run with --device cpu"
     if isinstance(error, FloatingPointError):
         goes_on = f"; --pretrained {run.folder} begins with this run's best weights" if run.model_path.is_file() else ""
         return f"start a new run, in another folder, with a lower optimiser.lr or learn2synth.lr{goes_on}"

@@ -8,6 +8,7 @@ import torch
 from ..errors import InputError
 
 _ALLOWED = "auto, cpu, cuda, cuda:N, mps"
+_MPS_SINCE = "2.4"  # before, addcmul_ on a part of a tensor changes nothing there and raises nothing (pytorch issue 118115): segmentations would be noise
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -25,7 +26,15 @@ def choose_device(name: str = "auto") -> torch.device:
         return _cuda(name, int(index or 0))
     if kind == "mps" and not torch.backends.mps.is_available():
         raise InputError("--device", "'mps', but this torch finds no Apple GPU", "auto, cpu", "use --device cpu")
+    if kind == "mps" and not mps_is_usable():
+        remedy = f"use --device cpu, or torch {_MPS_SINCE} or newer"
+        raise InputError("--device", f"'mps', but torch {torch.__version__} computes wrongly on Apple's GPU", "auto, cpu", remedy)
     return torch.device(kind)
+
+
+def mps_is_usable() -> bool:
+    """Whether there is an Apple GPU, and a torch that computes rightly on it."""
+    return torch.backends.mps.is_available() and torch.__version__ >= _MPS_SINCE  # which compares versions, not letters
 
 
 def _cuda(name: str, index: int) -> torch.device:

@@ -107,7 +107,7 @@ class Ranges(nn.Module):
         report = {}
         for name, ends in self.ends.items():
             bottom, top = self.bounds[name]
-            rows = (bottom + (top - bottom) * ends.detach().double()).tolist()
+            rows = (bottom + (top - bottom) * ends.detach().cpu().double()).tolist()  # on the CPU: Apple's GPU has no doubles
             for suffix, row in zip(("",) if len(rows) == 1 else (".low", ".high"), rows):
                 for entry, value in zip(self.entries[name], row):
                     report[f"{name}{entry}{suffix}"] = value

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..files import is_the_systems
 from .discovery import Pair, PathLike, find_images, find_label_maps, find_pairs
 from .files import stem
 from .formats import data_files
@@ -83,13 +84,18 @@ def file_digest(path: Path) -> str:
     """sha256 of a file with the data files that its header names, or of a DICOM folder's files in the order of their names. Raises InputError."""
     digest = hashlib.sha256()
     try:
-        files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path, *data_files(path)]
-        for file in files:
+        for file in _files_of(path):
             for block in _blocks(file):
                 digest.update(block)
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})", remedy="put it back or choose another file") from error
     return digest.hexdigest()
+
+
+def _files_of(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(p for p in path.rglob("*") if p.is_file() and not is_the_systems(p.name))
+    return [path, *data_files(path)]
 
 
 def _blocks(path: Path) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ import locale
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ _MM_PER_NRRD_UNIT = {"": 1.0, "mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, 
 _HEADER_BYTES = 2**16
 GUESS = "which side is left (qform and sform code 0): that of the format's old convention is taken; write its orientation into it"
 _SERIES_DESCRIPTION = "0008|103e"
+_LOCALE = threading.Lock()  # the locale is that of the whole process
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,12 +80,13 @@ def _utf8_file_names() -> Iterator[None]:
     if sys.platform != "win32":
         yield
         return
-    before = locale.setlocale(locale.LC_CTYPE)
-    locale.setlocale(locale.LC_CTYPE, ".UTF8")
-    try:
-        yield
-    finally:
-        locale.setlocale(locale.LC_CTYPE, before)
+    with _LOCALE:
+        before = locale.setlocale(locale.LC_CTYPE)
+        locale.setlocale(locale.LC_CTYPE, ".UTF8")
+        try:
+            yield
+        finally:
+            locale.setlocale(locale.LC_CTYPE, before)
 
 
 @_utf8_file_names()

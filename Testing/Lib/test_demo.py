@@ -77,3 +77,15 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_written(packag
     with pytest.raises(InputError):
         demo.run_demo(packages / "demo", "cuda:99")
     assert not (packages / "demo").exists()
+
+
+def test_a_training_that_fails_says_why_in_whatever_encoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")  # as a console of Windows has one
+    with pytest.raises(RuntimeError, match="the training 'randomised' failed: .*invalid choice"):
+        demo._train_both(tmp_path, {"randomised": ["tränieren"]})
+
+
+@pytest.mark.parametrize(("platform", "typed"), [("win32", '"demo of mine\\x.nii" "a=1,2" b=1'), ("linux", r"'demo of mine\x.nii' a=1,2 b=1")])
+def test_commands_are_told_as_they_are_typed(monkeypatch: pytest.MonkeyPatch, platform: str, typed: str) -> None:
+    monkeypatch.setattr(demo.sys, "platform", platform)
+    assert demo._typed([r"demo of mine\x.nii", "a=1,2", "b=1"]) == typed

@@ -62,3 +62,13 @@ def test_without_wheels_the_tests_of_the_panel_are_skipped_and_tried_again_next_
 def test_elsewhere_than_on_linux_no_library_is_missed(machine: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(develop.sys, "platform", "darwin")
     assert develop.missing_libraries() == []
+
+
+def test_the_environment_links_to_its_python_but_on_windows(machine: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[bool] = []
+    machine["code"] = 1  # there is none that could be used
+    monkeypatch.setattr(develop.venv, "create", lambda folder, **options: made.append(options["symlinks"]))
+    for platform in ("darwin", "linux", "win32"):
+        monkeypatch.setattr(develop.sys, "platform", platform)
+        assert develop.make_environment() == 0
+    assert made == [True, True, False]

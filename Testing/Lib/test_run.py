@@ -3,13 +3,15 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+import types
 from pathlib import Path
 
 import pytest
 
 from Learn2SynthLib.config import RunConfig
 from Learn2SynthLib.errors import InputError
-from Learn2SynthLib.files import write_json
+from Learn2SynthLib.files import write_json, written_aside
 from Learn2SynthLib.run import Run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -124,11 +126,52 @@ def test_a_run_that_may_only_be_read_is_followed_by_its_last_word(tmp_path: Path
 
 
 def test_what_a_file_manager_leaves_behind_is_nothing(tmp_path: Path) -> None:
-    for name in (".DS_Store", "desktop.ini", "Thumbs.db"):
+    for name in (".DS_Store", "._.DS_Store", "desktop.ini", "Thumbs.db"):
         (tmp_path / name).touch()
     assert not Run(tmp_path).occupied()
     (tmp_path / "thesis.doc").touch()
     assert Run(tmp_path).occupied()
+
+
+def test_on_windows_a_stop_that_is_held_for_a_moment_is_cleared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried, unlink = [], Path.unlink
+
+    def held(path: Path, missing_ok: bool = False) -> None:
+        tried.append(path)
+        if len(tried) < 3:
+            raise PermissionError(errno.EACCES, "The process cannot access the file")
+        unlink(path, missing_ok)
+
+    run = Run(tmp_path)
+    run.request_stop()
+    monkeypatch.setattr(Path, "unlink", held)
+    monkeypatch.setattr("Learn2SynthLib.files.sys.platform", "win32")
+    run.clear_stop()
+    assert len(tried) == 3 and not run.stop_requested()
+
+
+def test_a_folder_that_refuses_new_files_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+
+    def refuse(path: object, *arguments: object, **options: object) -> int:
+        opened.append(path)
+        assert len(opened) < 5, "it goes on trying, as Windows' Python does 2**31 times"
+        raise PermissionError(errno.EACCES, "Access is denied")
+
+    monkeypatch.setattr(tempfile, "_os", types.SimpleNamespace(**vars(os) | {"name": "nt", "open": refuse}))
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(InputError, match="Access is denied"):
+        write_json(tmp_path / "x.json", {})
+    assert len(opened) == 1
+
+
+def test_the_first_error_is_told_where_what_is_left_cannot_be_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def held(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(errno.EACCES, "The process cannot access the file")
+
+    monkeypatch.setattr(Path, "unlink", held)
+    with pytest.raises(InputError, match="No space left"), written_aside(tmp_path / "x.json"):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @pytest.mark.parametrize(("platform", "attempts"), [("win32", 3), ("linux", 1)])

@@ -104,6 +104,12 @@ def test_an_input_is_never_written_over(save: Callable[..., str], tmp_path: Path
     assert not (tmp_path / "new").exists()
 
 
+def test_names_that_some_systems_do_not_tell_apart_are_not_written_to_one_folder(save: Callable[..., str], tmp_path: Path) -> None:
+    images = [save("one/Scan.nii.gz"), save("two/scan.nii.gz")]
+    with pytest.raises(InputError, match=r"several results would be written to Scan_dseg\.nii\.gz, scan_dseg\.nii\.gz"):
+        check_outputs(destinations(images, str(tmp_path / "out"), False), None, images)
+
+
 def test_the_verb_looks_at_its_outputs(save: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     image = save("scan.nii.gz")
     before = Path(image).read_bytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -137,6 +138,20 @@ def test_close_while_it_writes_leaves_nothing(begin: Callable[..., Job]) -> None
     job.close()
     all_gone(started())
     assert not job.folder.exists()
+
+
+def test_what_is_held_for_a_moment_is_removed_after_it(begin: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    job = begin("tell('up')")
+    tried, remove = [], shutil.rmtree
+
+    def held(folder: Path, ignore_errors: bool) -> None:
+        tried.append(folder)
+        if len(tried) == 3:
+            remove(folder)
+
+    monkeypatch.setattr(shutil, "rmtree", held)
+    job.close()
+    assert len(tried) == 3 and not job.folder.exists()
 
 
 def test_when_the_launcher_is_killed_close_still_ends_its_child(begin: Callable[..., Job]) -> None:

@@ -151,6 +151,11 @@ def test_the_panel_opens_at_once_and_says_what_is_missing(host: Any) -> None:
     assert "numpy" in qt.QApplication.clipboard().text()
 
 
+def test_what_is_missing_is_named_as_a_user_knows_it(host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("Learn2SynthPanel.jobs.dependencies.missing", lambda: ["torch>=2.2", 'numpy<2; sys_platform == "darwin"'])
+    assert "Not installed yet: torch, numpy<2. You are asked" in Panel(host).ui.environmentLabel.text
+
+
 def test_a_missing_torch_is_told_and_installed_only_after_asking(host: Any, model: Path) -> None:
     host.packaging.missing = {"torch"}
     panel = Panel(host)

@@ -78,6 +78,13 @@ def test_files_and_folders_go_as_they_are(tmp_path: Path) -> None:
     assert not (tmp_path / "Lauf größer").exists()
 
 
+def test_a_path_in_quotes_is_taken_as_it_is_written() -> None:
+    written = r'network.pretrained="C:\new models\übung.l2s" learn2synth.begin=C:\models\x.l2s target="\\server\tables\a.json"'
+    config = build_config(assignments=Settings(assignments=written).assigned)
+    found = (config.network.pretrained, config.learn2synth.begin, config.target)
+    assert found == (r"C:\new models\übung.l2s", r"C:\models\x.l2s", r"\\server\tables\a.json")
+
+
 def test_what_was_not_chosen_is_left_to_the_command_line(tmp_path: Path) -> None:
     options = parsed(recipe_of(Settings(strategy="mixed"), None, tmp_path))
     assert (options.steps, options.assignments, options.labels, options.real, options.validation) == (None, [], [], [], [])

@@ -42,7 +42,7 @@ def test_each_frame_is_written_where_the_film_is_seen(scene, tmp_path: Path):
     sequence = add_sequence(scene)
     put_under(scene.GetFirstNodeByName("Browser").GetProxyNode(sequence), turn(12))
     paths, note = bridge.write_sequence(sequence, tmp_path / "frames")
-    assert [path.name for path in paths] == ["0000.nrrd", "0001.nrrd", "0002.nrrd"] and note == ""
+    assert [path.name for path in paths] == ["frames_0000.nrrd", "frames_0001.nrrd", "frames_0002.nrrd"] and note == ""
     for index, path in enumerate(paths):
         image = read_image(path)
         assert np.array_equal(image.data.numpy().T, slicer.util.arrayFromVolume(sequence.GetNthDataNode(index)))

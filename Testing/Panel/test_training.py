@@ -118,6 +118,23 @@ def test_keeping_can_be_chosen_at_any_time(training: Training, fake: Callable[[s
     assert training.run.stop_requested()
 
 
+def test_keeping_is_not_lost_while_somebody_looks_at_the_owner(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried, unlink = [], Path.unlink
+
+    def held(path: Path, missing_ok: bool = False) -> None:
+        tried.append(path)
+        if len(tried) < 3:
+            raise PermissionError("The process cannot access the file")  # as Windows says
+        unlink(path, missing_ok)
+
+    training.run.folder.mkdir(parents=True)
+    training.keep(False)
+    monkeypatch.setattr(Path, "unlink", held)
+    monkeypatch.setattr("Learn2SynthLib.files.sys.platform", "win32")
+    training.keep(True)
+    assert training.kept and len(tried) == 3
+
+
 def test_what_it_prints_harms_nothing(training: Training, fake: Callable[[str], None]) -> None:
     garbage = b"\xff\xfe\x00\xc3 gr\xc3\xb6\xc3\x9fer\r half"
     fake(f"for file in (sys.stdout, sys.stderr):\n    file.buffer.write({garbage!r})\n    file.flush()\n{HOLD}    run.append('finished', note='größer')")

@@ -85,15 +85,20 @@ def test_an_interpreter_that_cannot_be_started_is_told(tmp_path: Path, log: Path
 
 
 def test_slicers_python_is_found_on_the_path(tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_library(tmp_path, monkeypatch, "print(os.environ.get('COLOUR'))")
-    util = types.SimpleNamespace(startupEnvironment=lambda: {"COLOUR": "green"})
+    fake_library(tmp_path, monkeypatch, "print(os.environ.get('COLOUR'), [value for value in os.environ.values() if 'another' in value])")
+    util = types.SimpleNamespace(startupEnvironment=lambda: {"COLOUR": "green", "PYTHONPATH": "/another/python", "PythonHome": "/another"})
     monkeypatch.setitem(sys.modules, "slicer", types.SimpleNamespace(util=util))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match="PythonSlicer: is not on the path"):
         slicer_launcher()
     launcher(tmp_path)
     assert ended(slicer_launcher().start([], log)) == 0
-    assert log.read_text(encoding="utf-8") == "green\n"
+    assert log.read_text(encoding="utf-8") == "green []\n"
+
+
+def test_more_files_than_a_command_can_name_are_told(log: Path) -> None:
+    with pytest.raises(InputError, match="files: too many to be named in one command; give a folder"):
+        python().start(["/a/label/map.nii.gz"] * 1_000_000, log)
 
 
 # --- ended

@@ -62,5 +62,14 @@ class Job:
         """Ends the process and removes the folder."""
         if self._worker is not None:
             self._worker.kill()
-            self._worker.wait(_DYING)  # it may be writing here
-        shutil.rmtree(self.folder, ignore_errors=True)
+            self._worker.wait(_DYING)
+        self._remove_folder()
+
+    def _remove_folder(self) -> None:
+        """A child of the process may be writing here for a moment more, and Windows keeps files that it, or a virus scanner, still holds."""
+        deadline = time.monotonic() + _DYING
+        while self.folder.exists():
+            shutil.rmtree(self.folder, ignore_errors=True)
+            if time.monotonic() >= deadline:
+                return
+            time.sleep(0.02)

@@ -116,8 +116,7 @@ class Segmenting:
             raise InputError(item.name, _("was removed from the scene"), remedy=_("segment the others again"))
         name = f"image{self.items.index(item) + 1}"
         if node.IsA("vtkMRMLSequenceNode"):
-            frames, note = write_sequence(node, self.job.folder / name)
-            item.images = [frame.rename(self.job.folder / f"{name}_{frame.name}") for frame in frames]
+            item.images, note = write_sequence(node, self.job.folder / name)
         else:
             item.images = [self.job.folder / f"{name}.nrrd"]
             note = write_volume(node, item.images[0])

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from Learn2SynthLib.errors import InputError
+from Learn2SynthLib.files import remove
 from Learn2SynthLib.run import Run
 
 from ..translation import tr as _
@@ -60,7 +61,7 @@ class Training:
     def keep(self, keep: bool) -> None:
         """Whether the training goes on when this program ends; it can be changed at any time."""
         if keep:
-            self.run.owner_path.unlink(missing_ok=True)
+            remove(self.run.owner_path)
         else:
             self.run.owner_path.write_text(str(os.getpid()), encoding="utf-8")
 

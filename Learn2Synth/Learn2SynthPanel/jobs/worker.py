@@ -6,6 +6,7 @@ what was said last can be read when Slicer itself was gone meanwhile.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -25,6 +26,7 @@ LIBRARY = next(folder for folder in Path(__file__).resolve().parents if (folder 
 _LAST_BYTES = 8192  # of a log, enough for the last lines
 _SAID = "learn2synth: "  # begins the one line with which the command line refuses
 _CRASHED = "exit abnormally - Report the problem."  # ends what Slicer's launcher says of a child that a signal ended; its own exit code is then 1
+_TOO_LONG = 206  # Windows' error for a command of more than 32767 characters
 _running: list[subprocess.Popen[bytes]] = []  # looked at now and then: the system remembers a process until its exit code has been read
 
 
@@ -54,6 +56,9 @@ class Launcher:
                     **_own_group(),
                 )
             except OSError as error:
+                if error.errno == errno.E2BIG or getattr(error, "winerror", None) == _TOO_LONG:
+                    remedy = _("give a folder in place of its files, or fewer at a time")
+                    raise InputError(_("files"), _("too many to be named in one command"), remedy=remedy) from error
                 raise InputError(self.python, _("cannot be started ({reason})").format(reason=error), remedy=_("repair the installation of Slicer")) from error
         _running[:] = [other for other in (*_running, process) if other.poll() is None]
         return Worker(process, log, log_start)
@@ -66,13 +71,14 @@ class Launcher:
 
 
 def slicer_launcher() -> Launcher:
-    """The launcher that uses Slicer's own Python. Raises InputError when it is not found."""
+    """The launcher that uses Slicer's own Python, without what the user has set for another one. Raises InputError when it is not found."""
     import slicer
 
     python = shutil.which("PythonSlicer")
     if python is None:
         raise InputError("PythonSlicer", _("is not on the path"), remedy=_("repair the installation of Slicer"))
-    return Launcher(python, slicer.util.startupEnvironment())
+    environment = {name: value for name, value in slicer.util.startupEnvironment().items() if not name.upper().startswith("PYTHON")}
+    return Launcher(python, environment)
 
 
 class Worker:
@@ -103,7 +109,8 @@ class Worker:
     def _signal(self, name: str) -> None:
         if sys.platform == "win32":
             if self.exit_code is None:  # Windows finds the children of living processes only
-                subprocess.run(["taskkill", "/T", "/F", "/PID", str(self._process.pid)], capture_output=True, check=False, **_own_group())
+                command = ["taskkill", "/T", "/F", "/PID", str(self._process.pid)]
+                subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, **_own_group())
             return
         with suppress(ProcessLookupError, PermissionError):  # all of the group are gone already; macOS says so in the second way
             os.killpg(self._process.pid, getattr(signal, name))

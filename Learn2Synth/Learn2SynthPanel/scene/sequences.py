@@ -25,13 +25,14 @@ def browser_of(sequence: slicer.vtkMRMLSequenceNode) -> slicer.vtkMRMLSequenceBr
 def write_sequence(sequence: slicer.vtkMRMLSequenceNode, folder: Path) -> tuple[list[Path], str]:
     """Write each frame, as `write_volume` does, under the transform of the node that shows the sequence. Returns files in the order of the frames, and a note.
 
+    The files' names begin with that of the folder, so that those of several sequences differ.
     Raises InputError for a sequence of anything but images.
     """
     frames = _frames(sequence)
     browser = browser_of(sequence)
     shown = browser.GetProxyNode(sequence) if browser else None
     transform = shown.GetParentTransformNode() if shown else None
-    paths = [folder / f"{index:04d}.nrrd" for index in range(len(frames))]
+    paths = [folder / f"{folder.name}_{index:04d}.nrrd" for index in range(len(frames))]
     notes = [write_under(frame, transform, path) for frame, path in zip(frames, paths, strict=True)]
     return paths, next(filter(None, notes), "")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import metadata
 from typing import Any
 
@@ -38,7 +39,7 @@ class EnvironmentSection(Section):
             return
         self.ui.installButton.visible = bool(missing)
         if missing:
-            names = ", ".join(requirement.split(">")[0].split("=")[0] for requirement in missing)
+            names = ", ".join(re.split(">=|;", requirement)[0] for requirement in missing)
             self._say(_("Not installed yet: {names}. You are asked before anything is installed.").format(names=names))
         elif not self.computer and self.job is None:
             self._say(_("torch {version}").format(version=metadata.version("torch")))

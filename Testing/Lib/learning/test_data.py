@@ -1,4 +1,6 @@
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +18,33 @@ from Learn2SynthLib.volume.cohort import Subject
 from Learn2SynthLib.volume.files import read_label_map, write_label_map
 from Learn2SynthLib.volume.image import Grid, LabelMap
 
+REPOSITORY = Path(__file__).resolve().parents[3]
+
 
 def example(target: torch.Tensor, head: torch.Tensor | None = None) -> Example:
     classes = target if head is None else head
     grid = Grid(tuple(target.shape), np.eye(4))
     return Example("x", classes, target, target.float(), grid, bounding_box(target), bounding_box(classes), anchors(target))
+
+
+TWO_READERS = """
+import builtins, time, types
+from Learn2SynthLib.learning.data import load_examples
+from Learn2SynthLib.volume.relabel import relabel
+import torch
+known = builtins.__import__
+def slow(*arguments, **options):
+    time.sleep(0.05)  # lets go of Python's lock, as other threads make it do now and then
+    return known(*arguments, **options)
+builtins.__import__ = slow
+one = torch.ones(1, dtype=torch.int32)
+print(load_examples([5, 7], types.SimpleNamespace(example=lambda k: int(relabel(one, {1: k})))))
+"""
+
+
+def test_two_readers_do_not_wait_for_each_other_for_ever() -> None:
+    told = subprocess.run([sys.executable, "-c", TWO_READERS], capture_output=True, text=True, check=True, cwd=REPOSITORY, timeout=120)
+    assert told.stdout == "[5, 7]\n"
 
 
 def test_a_window_beyond_the_edge_is_filled_with_zeros() -> None:

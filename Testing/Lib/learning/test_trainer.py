@@ -157,6 +157,40 @@ def test_ctrl_c_stops_after_the_step_with_a_checkpoint(tiny: Tiny, cohort: Cohor
     assert last["event"] == "stopped" and final_state(run)["step"] == 2 and run.model_path.is_file()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of this kind are POSIX's")
+@pytest.mark.parametrize(("signals", "graceful"), [((signal.SIGINT,), True), ((signal.SIGINT,) * 2, False), ((signal.SIGTERM,), False)])
+def test_whose_stop_was_asked_for_is_ended_at_once_by_a_kill_or_a_second_ctrl_c(
+    tiny: Tiny, cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signals: tuple[signal.Signals, ...], graceful: bool
+) -> None:
+    run, plain = Run(tmp_path / "run"), torch.optim.Adam.step
+
+    def closing(self: torch.optim.Adam, *arguments: object) -> None:
+        """In the middle of a step Slicer closes: it asks for a stop, and then its worker sees it gone."""
+        if not run.stop_requested():
+            run.request_stop()
+            for number in signals:
+                signal.raise_signal(number)
+        plain(self, *arguments)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", closing)
+    try:
+        train_run(tiny(2, strategy="randomised", steps=50), cohort, run, lambda event: None)
+    except KeyboardInterrupt:
+        assert not graceful
+    assert run.checkpoint_path.is_file() == graceful and run.status() == ("stopped" if graceful else "interrupted")
+
+
+def test_a_failure_on_apples_gpu_is_told_with_the_device_that_can(tiny: Tiny, cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(*arguments: object) -> None:
+        raise NotImplementedError("The operator 'aten::grid_sampler_2d_backward' is not currently implemented for the MPS device.")
+
+    monkeypatch.setattr(torch.optim.Adam, "step", lacking)
+    run = Run(tmp_path / "run")
+    with pytest.raises(NotImplementedError):
+        train_run(tiny(2, strategy="randomised", steps=1), cohort, run, lambda event: None)
+    assert run.events()[-1]["advice"].endswith("--device cpu")
+
+
 def test_a_failure_is_told_with_advice_and_the_run_resumes(tiny: Tiny, cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny(2, strategy="randomised", steps=4, checkpoint_every=1)
     healthy = torch.optim.Adam.step

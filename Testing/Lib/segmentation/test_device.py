@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.torch_version import TorchVersion
 
+from Learn2SynthLib.computer import describe_computer
 from Learn2SynthLib.errors import InputError
-from Learn2SynthLib.segmentation.device import choose_device
+from Learn2SynthLib.segmentation.device import choose_device, mps_is_usable
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 
@@ -29,3 +31,18 @@ def test_devices_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_device("cuda:1") == torch.device("cuda", 1)
     with pytest.raises(InputError, match=r"2 CUDA devices.*cuda:0, cuda:1"):
         choose_device("cuda:2")
+
+
+@pytest.mark.parametrize(
+    ("there", "version", "words"),
+    [(False, "2.13.0", "finds no Apple GPU"), (True, "2.2.2", "torch 2.2.2 computes wrongly on Apple's GPU"), (True, "2.10.0", "")],
+)
+def test_apples_gpu_is_taken_where_torch_computes_rightly_on_it(monkeypatch: pytest.MonkeyPatch, there: bool, version: str, words: str) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: there)
+    monkeypatch.setattr(torch, "__version__", TorchVersion(version))
+    assert mps_is_usable() == ("mps" in describe_computer().devices) == (not words)
+    if words:
+        with pytest.raises(InputError, match=words):
+            choose_device("mps")
+    else:
+        assert choose_device("mps") == torch.device("mps")

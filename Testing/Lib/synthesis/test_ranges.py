@@ -62,3 +62,20 @@ def test_projection_keeps_bounds_and_order(classes: TissueClasses) -> None:
 def test_names_say_what_a_parameter_is_about(classes: TissueClasses) -> None:
     names = set(make(classes, learn=("contrast_mean", "bias", "gamma")).summary())
     assert {"contrast_mean.cerebral cortex.low", "bias.80mm.high", "gamma.low"} <= names
+
+
+def test_what_is_learned_is_told_from_a_device_without_doubles(classes: TissueClasses, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_cpu: list[torch.Tensor] = []
+
+    def cpu(tensor: torch.Tensor) -> torch.Tensor:
+        on_cpu.append(tensor.clone())
+        return on_cpu[-1]
+
+    def double(tensor: torch.Tensor) -> torch.Tensor:
+        assert any(tensor is moved for moved in on_cpu), "Cannot convert a MPS Tensor to float64"
+        return tensor.to(torch.float64)
+
+    ranges = make(classes, learn=("noise",))
+    monkeypatch.setattr(torch.Tensor, "cpu", cpu)
+    monkeypatch.setattr(torch.Tensor, "double", double)
+    assert ranges.summary() == pytest.approx(ranges.prior_summary(), abs=1e-5)

@@ -83,6 +83,8 @@ def test_digests_of_large_files_and_folders(tmp_path):
     (tmp_path / "series").mkdir()
     (tmp_path / "series" / "2").write_bytes(content[10:])
     (tmp_path / "series" / "1").write_bytes(content[:10])
+    for left_behind in (".DS_Store", "._1", "Thumbs.db"):
+        (tmp_path / "series" / left_behind).write_text("of a file manager")
     assert file_digest(tmp_path / "series") == hashlib.sha256(content).hexdigest()
     with pytest.raises(InputError, match="cannot be read"):
         file_digest(tmp_path / "none")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import locale
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import nibabel
 import numpy as np
@@ -21,6 +23,34 @@ def test_on_windows_itk_gets_names_in_utf8_and_the_locale_comes_back(monkeypatch
     with formats._utf8_file_names():
         assert calls == [None, ".UTF8"]
     assert calls == [None, ".UTF8", "before"]
+
+
+def test_on_windows_two_readers_do_not_take_each_others_locale_away(monkeypatch):
+    now, inside, both_inside, one_left = ["usual"], Event(), Event(), Event()
+
+    def setlocale(kind, name=None):
+        now[0] = name or now[0]
+        return now[0]
+
+    def first():
+        with formats._utf8_file_names():
+            inside.set()
+            both_inside.wait(0.2)
+        one_left.set()
+
+    def second():
+        inside.wait()
+        with formats._utf8_file_names():
+            both_inside.set()
+            one_left.wait()
+            return now[0]
+
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(locale, "setlocale", setlocale)
+    with ThreadPoolExecutor() as readers:
+        seen, _ = readers.submit(second), readers.submit(first)
+        assert seen.result() == ".UTF8"
+    assert now == ["usual"]
 
 
 def test_a_sheared_affine_is_kept_exactly_and_not_approximated_beside_it(tmp_path):
