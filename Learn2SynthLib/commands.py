@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from .console import Console, scores
 from .errors import InputError
 from .labels import load_table
 from .randomness import stream
+from .resources import settled
 from .run import Run
 from .volume.checks import check_cohort
 from .volume.cohort import Cohort, build_cohort, verify_files
@@ -26,12 +27,13 @@ DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 def train(options: argparse.Namespace) -> int:
     """Checks everything, then trains; nothing is written before the checks have passed."""
     from .computer import keep_freed_memory
+    from .learning.needs import check_needs, named_files
     from .learning.session import train_run
-    from .learning.trainer import check_needs
     from .segmentation.device import choose_device
 
     run = Run(options.run)
-    resumed = run.exists() and not (options.labels or options.real or options.validation or options.unlabelled)
+    stored = _stored_cohort(run) if run.exists() else None
+    resumed = stored is not None and not (options.labels or options.real or options.validation or options.unlabelled)
     pretrained = [f"network.pretrained={json.dumps(options.pretrained)}"] if options.pretrained else []
     config = build_config(
         options.preset or (str(run.config_path) if resumed else "quick-2d"),
@@ -43,34 +45,41 @@ def train(options: argparse.Namespace) -> int:
         device=options.device,
     )
     choose_device(config.device)
-    cohort = _stored_cohort(run) if resumed else _cohort(options)
+    cohort = stored if stored and resumed else _cohort(options)
     check_needs(config, cohort, run.checkpoint_path.is_file())
+    if not resumed:
+        cohort = replace(cohort, files=named_files(config, cohort))
     console = Console(options.json)
     if run.in_use():
         raise InputError(run.folder, f"is in use by {run.holder()}", remedy="stop that run first, or choose a new folder")
     run.check(config.to_json(), cohort.to_json())
-    if run.status() == "finished":
-        console.show(run.events()[-1])
-        return DONE
     if options.check or not run.exists():
         _refuse_bad_data(config, cohort, console)
     if options.check:
         return DONE
+    if run.status() == "finished":
+        console.show(run.events()[-1])
+        return DONE
     keep_freed_memory()
-    last = train_run(config, cohort, run, console.show)
+    try:
+        last = train_run(config, cohort, run, console.show)
+    except FloatingPointError:  # that it diverges has been told, with what to do
+        return FAILED
     return DONE if last["event"] == "finished" else INTERRUPTED
 
 
 def _cohort(options: argparse.Namespace) -> Cohort:
     real, validation = _scans("--real", options.real), _scans("--validation", options.validation)
-    return build_cohort(options.labels, real, validation, options.unlabelled, options.labels_ids, options.real_ids)
+    labels_ids, real_ids = (settled("Labels", ".json", table) for table in (options.labels_ids, options.real_ids))
+    return build_cohort(options.labels, real, validation, options.unlabelled, labels_ids, real_ids)
 
 
 def _stored_cohort(run: Run) -> Cohort:
     """The subjects that the run was started with. Raises InputError when their files are gone or not the same."""
     record = run.cohort()
+    cohort = Cohort.from_json(record)
     verify_files(record)
-    return Cohort.from_json(record)
+    return cohort
 
 
 def _scans(option: str, groups: Sequence[Sequence[str]]) -> list[Any]:
@@ -134,7 +143,7 @@ def preview(options: argparse.Namespace) -> int:
     shown = subjects if options.draw else stream(options.seed, "preview subjects").sample(subjects, min(options.count, len(subjects)))
     previewer = make_previewer(config, model, shown)
     if options.draw:
-        recipes = [Recipe.read(Path(options.draw), previewer.examples)]
+        recipes = [Recipe.read(Path(options.draw), previewer)]
     else:
         recipes = [previewer.recipe(options.seed, index, learned) for index in range(options.count)]
     written = write_previews(previewer, recipes, learned, Path(options.output))

@@ -69,7 +69,7 @@ class Console:
 
     def _failed(self, event: Event) -> None:
         self._close()
-        self._say(f"failed: {event['error']}: {event['message']}; {event['advice']}")
+        self._say("; ".join(filter(None, [f"failed: {event['error']}: {event['message']}", event["advice"]])))
 
     def _print(self, event: str, **content: Any) -> None:
         print(json.dumps({"event": event, **content}), flush=True)  # in ASCII, which every reader and every encoding of the console has

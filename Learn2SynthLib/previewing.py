@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -44,17 +44,20 @@ class Recipe:
         return {"label_map": self.label_map, "centre": list(self.place.centre), "level": self.place.level, "draw": asdict(self.draw)}
 
     @classmethod
-    def read(cls, path: Path, examples: Sequence[Example]) -> Recipe:
-        """Raises InputError when the file is no recipe, or its label map is not among the examples."""
+    def read(cls, path: Path, previewer: Previewer) -> Recipe:
+        """Raises InputError when the file is no recipe, its label map is not among the examples, or it was drawn with other settings."""
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             name, centre, level, draw = record["label_map"], tuple(record["centre"]), record["level"], record["draw"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(path, f"is not a draw ({error!r})", "a draw.json written by learn2synth preview") from error
-        known = [example.name for example in examples]
+        known = [example.name for example in previewer.examples]
         if name not in known:
             raise InputError(path, f"was drawn from the label map '{name}'", remedy="give that label map with --labels")
-        return cls(name, Place(known.index(name), centre, level), SynthesisDraw.from_json(draw, path))
+        recipe = cls(name, Place(known.index(name), centre, level), SynthesisDraw.from_json(draw, path))
+        if _sizes(recipe.to_json()) != _sizes(previewer.recipe(0, 0, False).to_json()) or level >= previewer.examples[recipe.place.example].grid.shape[2]:
+            raise InputError(path, "was drawn with other settings", remedy="give --model, --preset, --set and --labels-ids as it was drawn with them")
+        return recipe
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,13 @@ def make_previewer(config: RunConfig, model: Model | None, subjects: Sequence[Su
         synthesizer.load_state_dict(learned_synthesis(model), strict=False)
         take_policy(synthesizer, model)
     return Previewer(synthesizer, preparation, [preparation.example(subject) for subject in subjects])
+
+
+def _sizes(value: Any) -> Any:
+    """How many numbers a record has in each place."""
+    if isinstance(value, Mapping):
+        return {key: _sizes(entry) for key, entry in value.items()}
+    return len(value) if isinstance(value, (list, tuple)) else 1
 
 
 def _row(labels: Tensor, before: Tensor | None, image: Tensor, table: LabelTable) -> list[np.ndarray]:

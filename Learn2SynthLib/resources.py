@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,12 @@ def resource(*parts: str) -> Path:
 def names(folder: str, suffix: str) -> list[str]:
     """Names, without suffix, of the resources of one kind, sorted."""
     return sorted(path.stem for path in resource(folder).glob(f"*{suffix}"))
+
+
+def settled(folder: str, suffix: str, name_or_path: str) -> str:
+    """A resource's name, and what is no file or folder, as it is; a path as an absolute one, so that it means the same from anywhere."""
+    known = name_or_path in names(folder, suffix) or not os.path.exists(name_or_path)
+    return name_or_path if known else os.path.abspath(name_or_path)
 
 
 def read_named(folder: str, name_or_path: str, what: str) -> tuple[Any, Path]:

@@ -75,7 +75,7 @@ class Run:
     def _check_same(self, path: Path, wanted: dict[str, Any], what: str) -> None:
         stored = self._read_json(path)
         stored = _comparable(stored, path) if path == self.config_path else stored
-        differing = _differences(stored, wanted)
+        differing = _differences(stored, {key: value for key, value in wanted.items() if key in stored})  # an older record knows less
         if differing:
             shown = ", ".join(f"{key} {_short(old)} there, {_short(new)} here" for key, old, new in differing[:3])
             more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
@@ -83,9 +83,12 @@ class Run:
 
     def _read_json(self, path: Path) -> dict[str, Any]:
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            record = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise InputError(path, f"cannot be read ({error})", remedy="is this the folder of a run?") from error
+        if not isinstance(record, dict):
+            raise InputError(path, "is not an object", remedy="is this the folder of a run?")
+        return record
 
     def config(self) -> dict[str, Any]:
         return self._read_json(self.config_path)
@@ -135,13 +138,15 @@ class Run:
             return "another process"
 
     def append(self, event: str, **content: Any) -> dict[str, Any]:
-        """Adds one event to the log and returns it."""
+        """Adds one event to the log and returns it. Raises InputError where the disk refuses."""
         record = {"event": event, "time": time.strftime("%Y-%m-%dT%H:%M:%S"), **content}
-        with open(self.events_path, "ab") as file:
-            if file.tell() and not self._ends_with_newline():
-                file.write(b"\n")  # a process that was killed left half a line
-            file.write((json.dumps(record, ensure_ascii=False) + "\n").encode())
-            file.flush()
+        try:
+            with open(self.events_path, "ab") as file:
+                if file.tell() and not self._ends_with_newline():
+                    file.write(b"\n")  # a process that was killed, or a full disk, left half a line
+                file.write((json.dumps(record, ensure_ascii=False) + "\n").encode())
+        except OSError as error:
+            raise InputError(self.events_path, f"cannot be written ({error.strerror or error})", remedy="free some space, then resume the run") from error
         return record
 
     def _ends_with_newline(self) -> bool:

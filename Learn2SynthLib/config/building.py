@@ -11,9 +11,19 @@ from typing import Any
 
 from ..errors import InputError, nearest
 from ..model import Model
-from ..resources import read_named
+from ..resources import read_named, settled
 from ..settings import describe, from_json
 from .run import RunConfig
+from .strategies import MEASURED, PRIOR
+from .synthesis import ANY_CONTRAST
+
+# Settings that may name a file, and where those that come with the package lie.
+_FILES = {
+    "target": ("Labels", ".json"),
+    "synthesis.contrast": ("Contrasts", ".json"),
+    "network.pretrained": ("Models", ".l2s"),
+    "learn2synth.begin": ("Models", ".l2s"),
+}
 
 
 def build_config(preset: str = "quick-2d", assignments: Iterable[str] = (), **overrides: Any) -> RunConfig:
@@ -21,7 +31,7 @@ def build_config(preset: str = "quick-2d", assignments: Iterable[str] = (), **ov
     values = read_preset(preset)
     for key, value in overrides.items():
         if value is not None:
-            values[key] = value
+            values[key] = _settled(key, value)
     for assignment in assignments:
         _assign(values, assignment)
     return RunConfig.from_json(values, "configuration")
@@ -60,7 +70,13 @@ def _assign(values: dict[str, Any], assignment: str) -> None:
     _check_key(key)
     for parent in parents:
         values = values.setdefault(parent, {})
-    values[last] = _parse(text)
+    values[last] = _settled(key, _parse(text))
+
+
+def _settled(key: str, value: Any) -> Any:
+    """A setting as it was given, but that a path is absolute: a run may be resumed from another folder."""
+    is_word = key not in _FILES or not isinstance(value, str) or value in (ANY_CONTRAST, MEASURED, PRIOR)
+    return value if is_word else settled(*_FILES[key], value)
 
 
 def _check_key(key: str) -> None:

@@ -71,6 +71,6 @@ class OptimiserConfig:
     """How the segmentation network is updated."""
 
     name: str = setting("adam", "update rule", choices=("adam", "sgd"))
-    lr: float = setting(2e-3, "learning rate", low=0)
+    lr: float = setting(2e-3, "learning rate", low=0, high=1000)
     momentum: float = setting(0.9, "momentum of sgd", low=0, high=0.999)
     schedule: str = setting("cosine", "learning rate over the run, or over each of its phases", choices=("cosine", "constant"))

@@ -89,8 +89,8 @@ class CooperativeConfig:
     share: float = setting(0.0, "part of each batch that is synthetic, of random contrast; 0: real scans alone (the paper)", low=0, high=0.95)
     start: float = setting(0.1, "part of the run before hard examples are made: an untrained network makes noise", low=0, high=1)
     masked: tuple[float, ...] = interval(0, 0.5, "part of the channels or places of a code that is masked in a hard example", (0, 0.95))
-    hard: float = setting(1.0, "weight of the losses on hard examples; 0: none are made", low=0)
-    reconstruction: float = setting(1.0, "weight of the mean squared error of images that are decoded again", low=1e-3)
+    hard: float = setting(1.0, "weight of the losses on hard examples; 0: none are made", low=0, high=1000)
+    reconstruction: float = setting(1.0, "weight of the mean squared error of images that are decoded again", low=1e-3, high=1000)
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Learn2SynthConfig:
     any_contrast: float = setting(0.5, "part of these that is wide in contrast alone, all else drawn as learned: images like the scans", low=0, high=1)
     hypergradient: str = setting("one_sided", "exact, or the cheaper finite differences", choices=("exact", "one_sided", "central"))
     begin: str = setting(
-        MEASURED, "where the synthesis begins: measured (as the annotated scans show it), prior, or a model (.l2s) whose learned synthesis is used again"
+        MEASURED, "where the synthesis begins: measured (as the annotated scans show it), prior, or a model or run whose learned synthesis is used again"
     )
     objective: str = setting(
         "matching",
@@ -121,8 +121,10 @@ class Learn2SynthConfig:
     start: float = setting(0.06, "part of the run before the synthesis begins to learn: an untrained network teaches noise", low=0, high=1)
     duration: float = setting(0.4, "part of the run during which the synthesis learns, its rate falling to 0; then it stays", low=1e-6, high=1)
     every: int = setting(2, "steps of the network for each step of the synthesis while it learns", low=1)
-    lr: float = setting(3e-3, "learning rate of the synthesis parameters, each measured in the width of its bounds; 0: the synthesis stays as it begins", low=0)
-    network_lr: float = setting(1e-3, "learning rate of the enhancement network", low=0)
+    lr: float = setting(
+        3e-3, "learning rate of the synthesis parameters, each measured in the width of its bounds; 0: the synthesis stays as it begins", low=0, high=1000
+    )
+    network_lr: float = setting(1e-3, "learning rate of the enhancement network", low=0, high=1000)
     network_features: tuple[int, ...] = setting((8, 16, 32), "channels of the enhancement network, finest first", low=1, high=512, sizes=tuple(range(1, 7)))
 
     def __post_init__(self) -> None:
@@ -151,7 +153,7 @@ class LearnedTransformsConfig:
     appearance_mm: float = setting(8.0, "distance over which changes of intensity are smooth within a structure", unit="mm", low=0, high=100)
     features: tuple[int, ...] = setting((16, 32, 32), "channels of the registration network, finest first", low=1, high=512, sizes=tuple(range(1, 7)))
     appearance_features: tuple[int, ...] = setting((8, 16, 32), "likewise of the network of changes", low=1, high=512, sizes=tuple(range(1, 7)))
-    lr: float = setting(5e-3, "learning rate of the transform networks, falling to 0 in the part of each", low=0)
+    lr: float = setting(5e-3, "learning rate of the transform networks, falling to 0 in the part of each", low=0, high=1000)
 
     def __post_init__(self) -> None:
         if self.spatial + self.appearance >= 1:

@@ -12,6 +12,7 @@ from .. import __version__
 from ..config import RunConfig, SynthesisConfig
 from ..errors import InputError
 from ..model import SCHEMA, SYNTHESIS, Model
+from ..segmentation.segmenter import find_model
 from ..settings import from_json
 from ..synthesis import contrast
 from ..synthesis.synthesizer import Synthesizer
@@ -73,13 +74,17 @@ def learned_synthesis(model: Model) -> dict[str, Tensor]:
     return {name.removeprefix(SYNTHESIS): weight for name, weight in weights.items() if name.startswith(SYNTHESIS)}
 
 
-def take_synthesis(synthesizer: Synthesizer, model: Model, where: object) -> None:
-    """Gives `synthesizer` the learned synthesis of a model. Raises InputError when it was learned for other tissue classes or other parameters."""
+def take_synthesis(synthesizer: Synthesizer, name: str) -> None:
+    """Gives `synthesizer` the learned synthesis of a model: a file, the best one of a run, or a shipped one.
+
+    Raises InputError when there is none, or when it was learned for other tissue classes or other parameters.
+    """
+    model = Model.read(find_model(name))
     learned, wanted = learned_synthesis(model), synthesizer.state_dict()
     same_classes = model.card.get("tissue_classes") == list(synthesizer.classes.names)
     if not same_classes or {n: w.shape for n, w in learned.items()} != {n: w.shape for n, w in wanted.items()}:
         raise InputError(
-            where, "has learned another synthesis than this run's", "the same tissue classes and learned parameters", "train with its settings and tables"
+            name, "has learned another synthesis than this run's", "the same tissue classes and learned parameters", "train with its settings and tables"
         )
     synthesizer.load_state_dict(learned)
     take_policy(synthesizer, model)

@@ -39,7 +39,7 @@ class Example:
 
     thickness_mm: longest side of the image's own voxels; 0 without image.
     box, head: for each axis the first and last voxel (exclusive) that holds a target structure, and any tissue. anchors: for
-    each structure that occurs some of its voxels, (n, 3).
+    each structure that occurs some of its voxels, (n, 3). unnamed: rows of the target for which its label table has no label.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Example:
     head: tuple[tuple[int, int], ...]
     anchors: tuple[Tensor, ...]
     thickness_mm: float = 0.0
+    unnamed: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,9 @@ class Preparation:
             )
         classes = fill_gaps(relabel(labels.data, self.classes.mapping_from(table)).to(torch.uint8), self.classes, labels.grid.spacing_mm, self.fluid_mm)
         seen, thickness = (_seen(image, labels.grid), max(image.grid.spacing_mm)) if image else (None, 0.0)
-        return Example(subject.name, classes, target, seen, labels.grid, bounding_box(target), bounding_box(classes), anchors(target), thickness)
+        named = set(table.mapping_to(self.target).values())
+        unnamed = frozenset(row for row, label in enumerate(self.target.labels) if label.value not in named)
+        return Example(subject.name, classes, target, seen, labels.grid, bounding_box(target), bounding_box(classes), anchors(target), thickness, unnamed)
 
     def target_of(self, labels: LabelMap, table: LabelTable) -> Tensor:
         """Row of the target table for every voxel, uint8."""

@@ -17,7 +17,6 @@ from torch.func import functional_call
 
 from ..config import MEASURED, PRIOR, RunConfig
 from ..errors import InputError
-from ..model import Model
 from ..segmentation.losses import segmentation_loss
 from .bundle import take_synthesis
 from .hypergradient import METHODS, Weights, through_update
@@ -193,7 +192,7 @@ def _begin(task: Task) -> None:
     if begin == MEASURED:
         begin_at_measured(task.synthesizer.ranges, task.real, task.config.synthesis)
     elif begin != PRIOR:
-        take_synthesis(task.synthesizer, Model.read(begin), begin)
+        take_synthesis(task.synthesizer, begin)
 
 
 def _policies(task: Task) -> PolicyDistribution | None:

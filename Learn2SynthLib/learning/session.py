@@ -34,7 +34,7 @@ def train_run(config: RunConfig, cohort: Cohort, run: Run, show: Callable[[Event
                 for event in Trainer(config, cohort, run).events():
                     show(event)
             except Exception as error:
-                show(run.append("failed", error=type(error).__name__, message=str(error), advice=_advice(error, run)))
+                show(_failed(error, run))
                 raise
     return event
 
@@ -64,6 +64,16 @@ def _stopping(run: Run) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _failed(error: Exception, run: Run) -> Event:
+    """The event that tells of a failure; it is only told, not logged, where the disk refuses that too."""
+    what = InputError(error.where, error.found, error.allowed) if isinstance(error, InputError) else error  # what to do is the advice
+    content = {"error": type(error).__name__, "message": str(what), "advice": _advice(error, run)}
+    try:
+        return run.append("failed", **content)
+    except InputError:
+        return {"event": "failed", **content}
 
 
 def _advice(error: Exception, run: Run) -> str:

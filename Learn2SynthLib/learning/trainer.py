@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -9,21 +10,19 @@ from typing import Any
 
 import torch
 
-from ..config import MEASURED, PRIOR, RunConfig
 from ..config import STRATEGIES as FACTS
+from ..config import RunConfig
 from ..errors import InputError
 from ..files import written_aside
-from ..labels import load_table
-from ..model import Model
 from ..randomness import stream_seed
 from ..run import Run
 from ..segmentation.device import choose_device
 from ..segmentation.pretrained import Pretrained
-from ..synthesis.contrast import read_contrast
 from ..volume.cohort import Cohort, Subject
 from .bundle import make_model
 from .data import Example, Preparation, load_examples, preparation_for
 from .factory import make_network, make_synthesizer
+from .needs import check_needs, split_real, synthesis_pool
 from .previews import write_preview
 from .strategies import STRATEGIES
 from .strategy import Strategy, Task
@@ -31,6 +30,7 @@ from .validation import apart, estimate_note, validate
 
 Event = dict[str, Any]
 _REPORTS = 500  # step events of a whole run
+_SILENCE_S = 20.0  # after which slow steps are reported all the same
 
 
 class Trainer:
@@ -58,7 +58,7 @@ class Trainer:
         yield self._started()
         if not self.done:
             yield self._preview()
-        clock = time.monotonic()
+        clock = self.told = time.monotonic()
         try:
             while self.done < self.config.steps:
                 if self.run.stop_requested():
@@ -120,7 +120,7 @@ class Trainer:
         losses = self.strategy.step(step)
         _check_finite(losses, step)
         self.done = done = step + 1
-        if done % max(1, config.steps // _REPORTS) == 0:
+        if done % max(1, config.steps // _REPORTS) == 0 or time.monotonic() >= self.told + _SILENCE_S:
             yield self._report(losses, clock)
         if done % config.validate_every == 0 and self.strategy.phases[0] < done < config.steps and self.scans:
             yield self._validate()
@@ -130,8 +130,8 @@ class Trainer:
             yield self._checkpoint()
 
     def _report(self, losses: dict[str, float], clock: float) -> Event:
-        done = self.done
-        seconds = time.monotonic() - clock
+        done, self.told = self.done, time.monotonic()
+        seconds = self.told - clock
         eta = seconds / (done - self.first) * (self.config.steps - done)
         return self.run.append(
             "step",
@@ -156,13 +156,20 @@ class Trainer:
         return self.run.append("validated", **content, best=round(self.best, 5))
 
     def _keep(self, validation: Event | None) -> None:
+        self._check_weights()
         make_model(self.strategy, self.run.cohort(), validation, self.done, self.pretrained).write(self.run.model_path)
 
     def _preview(self) -> Event:
         example = self.scans[0] if self.scans else None
         return self.run.append("preview", step=self.done, paths=write_preview(self.strategy, example, self.run.previews, self.done))
 
+    def _check_weights(self) -> None:
+        """What is on disk stays usable: the last step may have broken weights whose loss was fine."""
+        if not all(bool(weight.isfinite().all()) for weight in self.strategy.task.network.parameters()):
+            raise FloatingPointError(f"weights not finite after step {self.done}")
+
     def _checkpoint(self) -> Event:
+        self._check_weights()
         task = self.strategy.task
         state = {
             "step": self.done,
@@ -173,24 +180,34 @@ class Trainer:
             "strategy": self.strategy.state(),
             "pretrained": self.pretrained,
         }
+        content = io.BytesIO()  # torch tells a full disk in words of its own
+        torch.save(state, content)
         with written_aside(self.run.checkpoint_path) as aside:
-            torch.save(state, aside)
+            aside.write_bytes(content.getbuffer())
         return self.run.append("checkpoint", step=self.done)
 
     def _resume(self) -> None:
         if self.run.checkpoint_path.is_file():
-            state = _load_checkpoint(self.run, self.device)
-            self.done, self.best, self.stale = state["step"], state["best"], state["stale"]
-            self.strategy.task.network.load_state_dict(state["network"])
-            self.strategy.task.optimiser.load_state_dict(state["optimiser"])
-            self.strategy.load_state(state["strategy"])
-            self.pretrained = state["pretrained"]
+            try:
+                self._take(torch.load(self.run.checkpoint_path, map_location=self.device, weights_only=True))
+            except (MemoryError, torch.cuda.OutOfMemoryError):
+                raise
+            except Exception as error:  # torch raises many kinds for a file that is damaged, or of something else
+                remedy = "delete it to train this run from the start"
+                raise InputError(self.run.checkpoint_path, f"cannot be used ({type(error).__name__})", remedy=remedy) from error
         self.first = self.done
+
+    def _take(self, state: dict[str, Any]) -> None:
+        self.done, self.best, self.stale = state["step"], state["best"], state["stale"]
+        self.strategy.task.network.load_state_dict(state["network"])
+        self.strategy.task.optimiser.load_state_dict(state["optimiser"])
+        self.strategy.load_state(state["strategy"])
+        self.pretrained = state["pretrained"]
 
     def _stop(self) -> Iterator[Event]:
         """Everything on disk, so that the run can be used now and resumed later."""
         yield self._checkpoint()
-        if not self.run.model_path.is_file():
+        if self.best < 0 or not self.run.model_path.is_file():  # without a validation the newest is the best
             self._keep(None)
         self.run.clear_stop()
         yield self.run.append("stopped", step=self.done, model=self.run.model_path.name)
@@ -203,70 +220,6 @@ class Trainer:
         yield self._checkpoint()
         best = {"best": round(self.best, 5), "note": self.note} if self.scans else {}
         yield self.run.append("finished", step=self.config.steps, model=self.run.model_path.name, seconds=round(time.monotonic() - clock, 1), **best)
-
-
-def check_needs(config: RunConfig, cohort: Cohort, begun: bool = False) -> None:
-    """Raises InputError when a role that the strategy needs is empty, or a file that the configuration names is not what it should be.
-
-    begun: whether there is a checkpoint; it holds what was made of pretrained weights, and their file may be gone.
-    """
-    words = {
-        "label_map": ("label maps", "--labels PATH"),
-        "real": ("annotated real scans", "--real DIR or --real IMAGE LABELS"),
-        "unlabelled": ("unlabelled scans", "--unlabelled IMAGE"),
-    }
-    for role in FACTS[config.strategy].needs:
-        if not _given(role, config, cohort):
-            noun, option = words[role]
-            raise InputError(f"strategy '{config.strategy}'", f"no {noun} given", remedy=f"add {option}, or choose another strategy")
-    STRATEGIES[config.strategy].check(config, len(split_real(config, cohort)[0]), _given("label_map", config, cohort))
-    _check_flips(config)
-    read_contrast(config.synthesis.contrast)
-    if config.learn2synth.begin not in (MEASURED, PRIOR):
-        Model.read(config.learn2synth.begin)
-    if config.network.pretrained and not begun:
-        target = load_table(config.target)
-        with torch.device("meta"):  # shapes are enough
-            network = make_network(config, len(target.labels))
-        Pretrained.read(config.network.pretrained).fitting(network, target)
-
-
-def _check_flips(config: RunConfig) -> None:
-    """Raises InputError where flips would leave labels of the target on the wrong side."""
-    searched = config.strategy == "policy_search" or (config.strategy == "learn2synth" and "flip" in config.learn2synth.search)
-    if searched or config.synthesis.flip > 0:
-        load_table(config.target).check_flips("choose a strategy that does not search flips" if searched else "set synthesis.flip=0")
-
-
-def _given(role: str, config: RunConfig, cohort: Cohort) -> bool:
-    """Whether somebody plays that role; the label maps of real scans are label maps too, unless they are kept out."""
-    return bool(cohort.of(role)) or (role == "label_map" and config.synthesis.real_label_maps and bool(cohort.of("real")))
-
-
-def split_real(config: RunConfig, cohort: Cohort) -> tuple[list[Subject], list[Subject], bool]:
-    """Real scans to learn from, scans to validate on, and whether the two are independent.
-
-    Without validation scans, a quarter of the real ones is held out once there are three; with fewer, the same scans serve both.
-    """
-    real, scans = list(cohort.of("real")), list(cohort.of("validation"))
-    if scans:
-        return real, scans, True
-    if "real" not in FACTS[config.strategy].needs:
-        return real, real, not config.synthesis.real_label_maps
-    held = len(real) // 4 or (1 if len(real) >= 3 else 0)
-    return (real[:-held], real[-held:], True) if held else (real, real, False)
-
-
-def synthesis_pool(config: RunConfig, maps: Sequence[Example], real: Sequence[Example]) -> list[Example]:
-    """The examples to synthesise from: the label maps, and those of the real scans as often as `synthesis.real_share` asks, at least once each.
-
-    Contrast can be learned, anatomy and pose cannot: few real scans among many label maps would teach the synthesis to make up for
-    heads that it never renders.
-    """
-    if not config.synthesis.real_label_maps or not real:
-        return list(maps)
-    share = config.synthesis.real_share
-    return [*maps, *list(real) * max(1, round(share / (1 - share) * len(maps) / len(real)))]
 
 
 def _optimiser(config: RunConfig, network: torch.nn.Module) -> torch.optim.Optimizer:
@@ -285,13 +238,6 @@ def _check_finite(losses: dict[str, float], step: int) -> None:
     broken = [name for name, value in losses.items() if not math.isfinite(value)]
     if broken:
         raise FloatingPointError(f"{' and '.join(broken)} not finite at step {step + 1}")
-
-
-def _load_checkpoint(run: Run, device: torch.device) -> dict[str, Any]:
-    try:
-        return torch.load(run.checkpoint_path, map_location=device, weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise InputError(run.checkpoint_path, f"cannot be read ({type(error).__name__})", remedy="delete it to train this run from the start") from error
 
 
 def _rounded(values: dict[str, float]) -> dict[str, float]:

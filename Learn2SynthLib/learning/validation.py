@@ -27,7 +27,7 @@ def segment_example(task: Task, example: Example) -> Tensor:
 
 def validate(task: Task, examples: Sequence[Example], note: str) -> dict[str, Any]:
     """The content of a `validated` event: Dice per structure, its mean over the scored ones, and each scan's mean."""
-    scores = [_scores(segment_example(task, example), example.target, task.target) for example in examples]
+    scores = [_scores(segment_example(task, example), example, task.target) for example in examples]
     names = list(dict.fromkeys(name for score in scores for name in score))
     per_structure = {name: _mean([score[name] for score in scores if name in score]) for name in names}
     scored = {label.name for label in task.target.foreground if label.scored}
@@ -63,10 +63,10 @@ def estimate_note(count: int, independent: bool, left_out: int = 0) -> str:
     return f"measured on {scans} held out from training{theirs}"
 
 
-def _scores(predicted: Tensor, reference: Tensor, target: LabelTable) -> dict[str, float]:
-    """Dice of each structure that the reference or the prediction holds."""
-    rows = range(1, len(target.labels))
-    values = dice(predicted, reference, rows)
+def _scores(predicted: Tensor, example: Example, target: LabelTable) -> dict[str, float]:
+    """Dice of each structure that the reference or the prediction holds; nothing can be said of one that the reference has no label for."""
+    rows = [row for row in range(1, len(target.labels)) if row not in example.unnamed]
+    values = dice(predicted, example.target, rows)
     return {target.labels[row].name: values[row] for row in rows if values[row] == values[row]}
 
 

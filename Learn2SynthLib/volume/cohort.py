@@ -45,9 +45,10 @@ class Subject:
 
 @dataclass(frozen=True)
 class Cohort:
-    """All subjects of a run; names are unique within a role."""
+    """All subjects of a run; names are unique within a role. files: others that the run depends on, such as label tables."""
 
     subjects: tuple[Subject, ...]
+    files: tuple[Path, ...] = ()
 
     def of(self, role: str) -> tuple[Subject, ...]:
         """Subjects of one of ROLES, in the order given."""
@@ -55,13 +56,15 @@ class Cohort:
 
     def to_json(self) -> dict[str, Any]:
         """Paths, roles, tables and the sha256 of every file."""
-        return {"schema": 1, "subjects": [_subject_to_json(subject) for subject in self.subjects]}
+        subjects = {"schema": 1, "subjects": [_subject_to_json(subject) for subject in self.subjects]}
+        return subjects | ({"files": [_file_to_json(path) for path in self.files]} if self.files else {})
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Cohort:
         """The cohort as stored; `verify_files` says whether its files are still the same. Raises InputError."""
         try:
-            return cls(tuple(_subject_from_json(entry) for entry in record["subjects"]))
+            subjects, files = record["subjects"], record.get("files", [])
+            return cls(tuple(_subject_from_json(entry) for entry in subjects), tuple(Path(file["path"]) for file in files))
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 "cohort", f"not a stored cohort ({error!r})", '{"subjects": [{"name", "role", "image", "labels", "table"}]}'
@@ -69,8 +72,12 @@ class Cohort:
 
 
 def _subject_to_json(subject: Subject) -> dict[str, Any]:
-    files = {kind: {"path": str(path), "sha256": file_digest(path)} for kind, path in subject.files.items()}
+    files = {kind: _file_to_json(path) for kind, path in subject.files.items()}
     return {"name": subject.name, "role": subject.role, "image": None, "labels": None, "table": subject.table} | files
+
+
+def _file_to_json(path: Path) -> dict[str, str]:
+    return {"path": str(path), "sha256": file_digest(path)}
 
 
 def _subject_from_json(entry: Mapping[str, Any]) -> Subject:
@@ -106,7 +113,7 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 def verify_files(record: Mapping[str, Any]) -> None:
     """Compare the files of a stored cohort with those on disk. Raises InputError naming the missing and the changed."""
-    stored = [entry[kind] for entry in record["subjects"] for kind in ("image", "labels") if entry.get(kind)]
+    stored = [entry[kind] for entry in record["subjects"] for kind in ("image", "labels") if entry.get(kind)] + record.get("files", [])
     missing = [file["path"] for file in stored if not Path(file["path"]).exists()]
     changed = [file["path"] for file in stored if file["path"] not in missing and file_digest(Path(file["path"])) != file["sha256"]]
     if missing or changed:

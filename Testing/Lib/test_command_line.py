@@ -158,6 +158,53 @@ def test_a_run_whose_data_changed_is_not_resumed(save_head: Head, tmp_path: Path
     assert head[0].name in refused(["train", str(run.folder)], tmp_path, capsys)
 
 
+def test_a_run_is_resumed_from_another_folder(save_head: Head, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image, labels = save_head()
+    for name, table in (("mine", "brain-coarse"), ("numbers", "freesurfer")):
+        (tmp_path / f"{name}.json").write_text(json.dumps(load_table(table).to_json()))
+    (tmp_path / "contrast.json").write_text('{"mean": {"thalamus": [0.5, 0.6]}}')
+    scan = [str(path.relative_to(tmp_path)) for path in (image, labels)]
+    tables = ["--labels-ids", "numbers.json", "--real-ids", "numbers.json", "--target", "mine.json"]
+    arguments = ["train", "run", "--labels", scan[1], "--real", *scan, *tables, "--device", "cpu", "--steps", "2", "--set", *TINY]
+    monkeypatch.chdir(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "stop_requested", lambda self: True)
+        assert main([*arguments, "synthesis.contrast=contrast.json"]) == 130
+    monkeypatch.chdir(image.parent)
+    assert main(["train", "../run"]) == 0
+
+
+def test_a_run_whose_tables_changed_is_not_resumed(
+    save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, table = tmp_path / "run", tmp_path / "mine.json"
+    record = load_table("brain-coarse").to_json()
+    table.write_text(json.dumps(record))
+    arguments = [*train_arguments(run, save_head()), "--target", str(table)]
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "stop_requested", lambda self: True)
+        assert main(arguments) == 130
+    capsys.readouterr()
+    table.write_text(json.dumps(record | {"labels": record["labels"][:-1]}))
+    for command in (["train", str(run)], arguments):
+        assert f"1 changed ({table})" in refused(command, tmp_path, capsys)
+    table.write_text(json.dumps(record))
+    cohort = json.loads((run / "cohort.json").read_text())
+    (run / "cohort.json").write_text(json.dumps({key: value for key, value in cohort.items() if key != "files"}))  # as runs told it before
+    assert main(arguments) == 0
+
+
+def test_a_training_that_diverges_ends_with_advice_and_no_traceback(
+    save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverged(losses: dict, step: int) -> None:
+        raise FloatingPointError("real_loss not finite at step 1")
+
+    monkeypatch.setattr("Learn2SynthLib.learning.trainer._check_finite", diverged)
+    assert main(train_arguments(tmp_path / "run", save_head())) == 1
+    assert "failed: FloatingPointError: real_loss not finite at step 1; start a new run" in capsys.readouterr().err
+
+
 def test_a_check_reports_everybody_and_writes_nothing(save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     head = save_head()
     assert main([*train_arguments(tmp_path / "run", head), "--check", "--json"]) == 0
@@ -166,6 +213,13 @@ def test_a_check_reports_everybody_and_writes_nothing(save_head: Head, tmp_path:
     assert [subject["role"] for subject in checked["subjects"]] == ["label_map", "real"]
     assert checked["subjects"][0]["label_voxels"]["2"] > 0 and checked["subjects"][0]["ok"]
     assert not (tmp_path / "run").exists()
+
+
+def test_a_finished_run_can_be_checked(save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(train_arguments(tmp_path / "run", save_head())) == 0
+    capsys.readouterr()
+    assert main(["train", str(tmp_path / "run"), "--check", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["event"] == "checked"
 
 
 def test_the_computer_tells_its_devices(capsys: pytest.CaptureFixture[str]) -> None:
@@ -308,6 +362,14 @@ def test_a_run_of_another_configuration(save_head: Head, tmp_path: Path, capsys:
     assert "another configuration" in line and "optimiser.lr" in line
 
 
+@pytest.mark.parametrize(("content", "words"), [("{}", "not a stored cohort"), ("[]", "is not an object"), ("{", "cannot be read")])
+def test_a_record_of_the_data_that_was_tampered_with(content: str, words: str, save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, head = tmp_path / "run", save_head()
+    assert main(train_arguments(run, head)) == 0
+    (run / "cohort.json").write_text(content)
+    assert words in refused(["train", str(run)], tmp_path, capsys)
+
+
 def test_a_folder_that_holds_something_else(save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     head = save_head()
     assert "is not empty" in refused(train_arguments(head[0].parent, head), tmp_path, capsys)
@@ -387,6 +449,14 @@ def test_one_bad_image_among_several_is_told_before_any_is_segmented(save_head: 
     bad = tmp_path / "bad.nii.gz"
     bad.write_bytes(b"x")
     assert "bad.nii.gz" in refused(["segment", str(run), str(head[0]), str(bad), "--output", str(tmp_path / "out")], tmp_path, capsys)
+
+
+@pytest.mark.parametrize("settings", [["ndim=3", "grid.shape=[16,16,16]"], ["grid.spacing_mm=[4,4,4]"], ["synthesis.bias_spacing_mm=[80]"]])
+def test_a_draw_of_other_settings(settings: list[str], save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["preview", "--labels", str(save_head()[1]), "--seed", "1", "--output"]
+    assert main([*words, str(tmp_path / "p"), "--count", "1"]) == 0
+    again = [*words, str(tmp_path / "q"), "--draw", str(tmp_path / "p" / "001_draw.json"), "--set", *settings]
+    assert "was drawn with other settings" in refused(again, tmp_path, capsys)
 
 
 def test_no_preview_is_no_picture(save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

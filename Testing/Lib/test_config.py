@@ -51,6 +51,8 @@ def test_every_preset_is_valid_and_states_only_what_differs(preset: str) -> None
         ("network.features=[1,1,1,1,1,1,1,1]", "allowed: 1 to 7 with unet"),
         ("steps", "KEY=VALUE"),
         ("optimiser.lr=NaN", "a number"),
+        ("optimiser.lr=1e300", "from 0 to 1000"),
+        ("learn2synth.network_lr=1e39", "from 0 to 1000"),
         ("optimiser.lr=Infinity", "a number"),
         ("optimiser.lr=1" + 400 * "0", "a number"),
         ("learn2synth.learn=[]", "learn: nothing; allowed: some of contrast_mean"),

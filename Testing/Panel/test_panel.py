@@ -423,6 +423,16 @@ def test_what_the_training_refuses_is_said_beside_the_button(panel: Panel, tmp_p
     assert "holds no training" in panel.ui.trainMessageLabel.text
 
 
+def test_a_training_that_was_refused_can_be_started_again_but_not_resumed(panel: Panel, tmp_path: Path) -> None:
+    panel.use_loaded_head()
+    panel.set_training(tmp_path / "run", 2, "learn2synth.begin=gone.l2s")
+    panel.click(panel.ui.startButton)
+    panel.wait(lambda: panel.phase == "failed", "the refusal")
+    panel.idle()
+    assert "gone.l2s" in panel.ui.trainMessageLabel.text and panel.ui.startButton.enabled
+    assert not panel.ui.resumeButton.enabled and "no training" in panel.ui.resumeButton.toolTip
+
+
 # --- the check
 
 

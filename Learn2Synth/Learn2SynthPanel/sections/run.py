@@ -249,8 +249,7 @@ class RunSection(Section):
         refused = _("The check found data that cannot be used (3. Structures and check).") if self.verdict() is False else ""
         missing = _("A training is under way.") if alive else lacking(settings) or refused or refused_folder(settings.run)
         self.context.enable(ui.startButton, missing)
-        ended = self.training is not None and not alive and self.progress.phase != "finished"
-        self.context.enable(ui.resumeButton, "" if ended else self._why_no_resume(alive))
+        self.context.enable(ui.resumeButton, self._why_no_resume(alive))
         ui.stopButton.enabled = alive
         ui.stopButton.text = _("Stop now") if alive and self._stopping else _("Stop")
         self.context.say(ui.strategyLabel, STRATEGIES[settings.strategy].summary)
@@ -259,7 +258,9 @@ class RunSection(Section):
     def _why_no_resume(self, alive: bool) -> str:
         if alive:
             return _("A training is under way.")
-        return _("This training is finished.") if self.training else _("There is no training in this folder.")
+        if self.training is None or not self.training.run.exists():  # the second: its data were refused
+            return _("There is no training in this folder.")
+        return _("This training is finished.") if self.progress.phase == "finished" else ""
 
 
 def _preset_title(name: str) -> str:

@@ -17,13 +17,14 @@ from Learn2SynthLib.config import STRATEGIES, RunConfig
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.files import write_json
 from Learn2SynthLib.labels import load_table
+from Learn2SynthLib.learning.randomised import Randomised
 from Learn2SynthLib.learning.session import train_run
 from Learn2SynthLib.learning.trainer import Trainer, _check_finite, check_needs, split_real, synthesis_pool
 from Learn2SynthLib.model import Model
 from Learn2SynthLib.run import Run
 from Learn2SynthLib.segmentation.segmenter import Segmenter
 from Learn2SynthLib.volume.cohort import Cohort, Subject
-from Learn2SynthLib.volume.files import read_image
+from Learn2SynthLib.volume.files import read_image, read_label_map, write_label_map
 
 Tiny = Callable[..., RunConfig]
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -336,6 +337,36 @@ def test_advice_to_stop_comes_when_nothing_is_gained(tiny: Tiny, cohort: Cohort,
     assert advised and advised[0]["step"] == 3 and "no gain in the last 2 validations" in advised[0]["advice"]
 
 
+def test_slow_steps_are_reported_more_often(tiny: Tiny, cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("Learn2SynthLib.learning.trainer._SILENCE_S", 0.0, raising=False)
+    run, steps = Run(tmp_path / "run"), []
+
+    def stop(event: dict) -> None:
+        if event["event"] == "step":
+            steps.append((event["step"], event["eta_seconds"] > 0))
+            run.request_stop()
+
+    train_run(tiny(2, strategy="randomised", steps=5000), cohort, run, stop)
+    assert steps == [(1, True)]
+
+
+def test_structures_that_the_reference_cannot_name_are_not_scored(tiny: Tiny, cohort: Cohort, tmp_path: Path) -> None:
+    table = tmp_path / "thalami.json"
+    labels = [{"value": k, "name": f"part {k}"} for k in (2, 41, 3, 42, 4, 43)]
+    write_json(table, {"labels": [{"value": 0, "name": "background"}, *labels, {"value": 10, "name": "left thalamus", "freesurfer": [10]}]})
+    named = tuple(replace(s, table=str(table)) if s.role == "validation" else s for s in cohort.subjects)
+    scans = tuple(replace(s, labels=thalami(s, tmp_path)) if s.role == "validation" else s for s in named)
+    _, events = trained(tiny(2, strategy="supervised", validate_every=1), Cohort(scans), tmp_path / "run")
+    assert all(event["dice"].keys() == {"mean", "left thalamus"} for event in events if event["event"] == "validated")
+
+
+def thalami(subject: Subject, folder: Path) -> Path:
+    """A file of the subject's labels without that of the right thalamus."""
+    labels = read_label_map(subject.labels)
+    write_label_map(replace(labels, data=labels.data * (labels.data != 49)), folder / "thalami_dseg.nii.gz")
+    return folder / "thalami_dseg.nii.gz"
+
+
 def test_the_best_model_is_kept_not_the_last(tiny: Tiny, cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([0.5, 0.9, 0.2])
 
@@ -358,3 +389,80 @@ def test_closing_the_iterator_early_leaves_a_usable_run(tiny: Tiny, cohort: Coho
     events.close()
     assert run.model_path.is_file() and final_state(run)["step"] == 1
     assert json.loads(run.events_path.read_text().splitlines()[-1])["event"] == "stopped"
+
+
+def test_a_model_that_nothing_has_measured_is_the_newest(tiny: Tiny, cohort: Cohort, tmp_path: Path) -> None:
+    config, run = tiny(2, strategy="randomised", steps=9), Run(tmp_path / "run")
+    for stop in (2, 5):
+        train_run(config, Cohort(cohort.of("label_map")), run, lambda event, at=stop: run.request_stop() if event.get("step") == at else None)
+        assert Model.read(run.model_path).card["provenance"]["step"] == stop
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of this kind are POSIX's")
+def test_a_disk_that_is_full_is_told_and_the_last_checkpoint_stays(tiny: Tiny, cohort: Cohort, tmp_path: Path) -> None:
+    import resource
+
+    run, config = Run(tmp_path / "run"), tiny(2, strategy="randomised", steps=9, checkpoint_every=1)
+    run.prepare(config.to_json(), cohort.to_json())
+    trainer = Trainer(config, cohort, run)
+    events = trainer.events()
+    while next(events)["event"] != "checkpoint":
+        pass
+    before, limits = run.checkpoint_path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))  # bytes
+    try:
+        with pytest.raises(InputError, match=r"checkpoint\.pt: cannot be written \(File too large\)"):
+            trainer._checkpoint()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert run.checkpoint_path.read_bytes() == before
+    events.close()
+
+
+def test_what_cannot_be_logged_is_told_nevertheless(tiny: Tiny, cohort: Cohort, tmp_path: Path) -> None:
+    run, told = Run(tmp_path / "run"), []
+
+    def block(event: dict) -> None:
+        told.append(event)
+        if event["event"] == "step":
+            run.events_path.unlink()
+            run.events_path.mkdir()
+
+    with pytest.raises(InputError, match=r"events\.jsonl: cannot be written"):
+        train_run(tiny(2, strategy="randomised"), cohort, run, block)
+    assert told[-1]["event"] == "failed" and "free some space" in told[-1]["advice"]
+
+
+def test_a_checkpoint_of_something_else_is_refused_but_not_for_want_of_memory(
+    tiny: Tiny, cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, run = tiny(2, strategy="randomised"), Run(tmp_path / "run")
+    run.folder.mkdir()
+    run.prepare(config.to_json(), cohort.to_json())
+    torch.save({"epoch": 7}, run.checkpoint_path)
+    with pytest.raises(InputError, match=r"cannot be used \(KeyError\); delete it"):
+        train_run(config, cohort, run, lambda event: None)
+    told = run.events()[-1]
+    assert told["advice"] == "delete it to train this run from the start" and told["advice"] not in told["message"]
+
+    def full(*arguments: object, **options: object) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("torch.load", full)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        train_run(config, cohort, run, lambda event: None)
+    assert "smaller batch_size" in run.events()[-1]["advice"]
+
+
+@pytest.mark.parametrize("validation", [True, False])
+def test_broken_weights_are_never_written(validation: bool, tiny: Tiny, cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def step(self: Randomised, index: int) -> dict[str, float]:
+        with torch.no_grad():
+            next(self.task.network.parameters()).fill_(nan if index else 0)
+        return {"synthetic_loss": 1.0}
+
+    monkeypatch.setattr(Randomised, "step", step)
+    config, run = tiny(2, strategy="randomised", checkpoint_every=1, validate_every=1), Run(tmp_path / "run")
+    with pytest.raises(FloatingPointError, match="weights not finite after step 2"):
+        train_run(config, cohort if validation else Cohort(cohort.of("label_map")), run, lambda event: None)
+    assert final_state(run)["step"] == 1 and run.status() == "failed"

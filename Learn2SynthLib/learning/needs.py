@@ -1,0 +1,103 @@
+"""Whether all is there that a configuration asks for, told before anything is trained; and which scans learn, which measure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from ..config import ANY_CONTRAST, MEASURED, PRIOR, RunConfig
+from ..config import STRATEGIES as FACTS
+from ..errors import InputError
+from ..labels import load_table
+from ..resources import names
+from ..segmentation.pretrained import Pretrained
+from ..segmentation.segmenter import find_model
+from ..synthesis.contrast import read_contrast
+from ..volume.cohort import Cohort, Subject
+from .bundle import take_synthesis
+from .data import Example, preparation_for
+from .factory import make_network, make_synthesizer
+from .strategies import STRATEGIES
+
+
+def check_needs(config: RunConfig, cohort: Cohort, begun: bool = False) -> None:
+    """Raises InputError when a role that the strategy needs is empty, or a file that the configuration names is not what it should be.
+
+    begun: whether there is a checkpoint; it holds what was made of pretrained weights, and their file may be gone.
+    """
+    words = {
+        "label_map": ("label maps", "--labels PATH"),
+        "real": ("annotated real scans", "--real DIR or --real IMAGE LABELS"),
+        "unlabelled": ("unlabelled scans", "--unlabelled IMAGE"),
+    }
+    for role in FACTS[config.strategy].needs:
+        if not _given(role, config, cohort):
+            noun, option = words[role]
+            raise InputError(f"strategy '{config.strategy}'", f"no {noun} given", remedy=f"add {option}, or choose another strategy")
+    STRATEGIES[config.strategy].check(config, len(split_real(config, cohort)[0]), _given("label_map", config, cohort))
+    _check_flips(config)
+    read_contrast(config.synthesis.contrast)
+    preparation = preparation_for(config, [subject.table for subject in cohort.subjects if subject.labels])
+    if _begins_with_a_model(config):
+        take_synthesis(make_synthesizer(config, preparation), config.learn2synth.begin)
+    if config.network.pretrained and not begun:
+        with torch.device("meta"):  # shapes are enough
+            network = make_network(config, len(preparation.target.labels))
+        Pretrained.read(config.network.pretrained).fitting(network, preparation.target)
+
+
+def _check_flips(config: RunConfig) -> None:
+    """Raises InputError where flips would leave labels of the target on the wrong side."""
+    searched = config.strategy == "policy_search" or (config.strategy == "learn2synth" and "flip" in config.learn2synth.search)
+    if searched or config.synthesis.flip > 0:
+        load_table(config.target).check_flips("choose a strategy that does not search flips" if searched else "set synthesis.flip=0")
+
+
+def _begins_with_a_model(config: RunConfig) -> bool:
+    return config.strategy == "learn2synth" and config.learn2synth.begin not in (MEASURED, PRIOR)
+
+
+def named_files(config: RunConfig, cohort: Cohort) -> tuple[Path, ...]:
+    """The user's own files that decide a run beside its scans: label tables, a table of contrast, a model whose synthesis is used again.
+
+    Raises InputError where there is no such model.
+    """
+    named = {config.target, *(subject.table for subject in cohort.subjects)} - set(names("Labels", ".json"))
+    named |= {config.synthesis.contrast} - {ANY_CONTRAST, *names("Contrasts", ".json")}
+    if _begins_with_a_model(config):
+        named.add(str(find_model(config.learn2synth.begin)))
+    return tuple(Path(os.path.abspath(name)) for name in sorted(named) if os.path.isfile(name))
+
+
+def _given(role: str, config: RunConfig, cohort: Cohort) -> bool:
+    """Whether somebody plays that role; the label maps of real scans are label maps too, unless they are kept out."""
+    return bool(cohort.of(role)) or (role == "label_map" and config.synthesis.real_label_maps and bool(cohort.of("real")))
+
+
+def split_real(config: RunConfig, cohort: Cohort) -> tuple[list[Subject], list[Subject], bool]:
+    """Real scans to learn from, scans to validate on, and whether the two are independent.
+
+    Without validation scans, a quarter of the real ones is held out once there are three; with fewer, the same scans serve both.
+    """
+    real, scans = list(cohort.of("real")), list(cohort.of("validation"))
+    if scans:
+        return real, scans, True
+    if "real" not in FACTS[config.strategy].needs:
+        return real, real, not config.synthesis.real_label_maps
+    held = len(real) // 4 or (1 if len(real) >= 3 else 0)
+    return (real[:-held], real[-held:], True) if held else (real, real, False)
+
+
+def synthesis_pool(config: RunConfig, maps: Sequence[Example], real: Sequence[Example]) -> list[Example]:
+    """The examples to synthesise from: the label maps, and those of the real scans as often as `synthesis.real_share` asks, at least once each.
+
+    Contrast can be learned, anatomy and pose cannot: few real scans among many label maps would teach the synthesis to make up for
+    heads that it never renders.
+    """
+    if not config.synthesis.real_label_maps or not real:
+        return list(maps)
+    share = config.synthesis.real_share
+    return [*maps, *list(real) * max(1, round(share / (1 - share) * len(maps) / len(real)))]

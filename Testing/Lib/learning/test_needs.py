@@ -1,0 +1,54 @@
+"""What can be told before anything is trained is told then; and which files a run depends on."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from Learn2SynthLib.config import RunConfig
+from Learn2SynthLib.errors import InputError
+from Learn2SynthLib.files import write_json
+from Learn2SynthLib.labels import load_table
+from Learn2SynthLib.learning.needs import check_needs, named_files
+from Learn2SynthLib.learning.session import train_run
+from Learn2SynthLib.run import Run
+from Learn2SynthLib.volume.cohort import Cohort
+
+Tiny = Callable[..., RunConfig]
+
+
+def trained(config: RunConfig, cohort: Cohort, folder: Path) -> Path:
+    train_run(config, cohort, Run(folder), lambda event: None)
+    return folder
+
+
+def test_a_synthesis_is_used_again_from_a_run_and_refused_where_another_was_learned(tiny: Tiny, cohort: Cohort, tmp_path: Path) -> None:
+    learned = trained(tiny(steps=1), cohort, tmp_path / "learned")
+    check_needs(tiny(2, f"learn2synth.begin={learned}"), cohort)
+    trained(tiny(2, f"learn2synth.begin={learned}", "learn2synth.lr=0", steps=1), cohort, tmp_path / "again")
+    nothing = trained(tiny(strategy="supervised", steps=1), cohort, tmp_path / "nothing")
+    for settings in ([f"learn2synth.begin={nothing}"], [f"learn2synth.begin={learned}", "learn2synth.learn=noise"]):
+        with pytest.raises(InputError, match="has learned another synthesis"):
+            check_needs(tiny(2, *settings), cohort)
+    check_needs(tiny(2, f"learn2synth.begin={nothing}", strategy="randomised"), cohort)
+
+
+def test_more_structures_than_can_be_counted_are_refused(tiny: Tiny, cohort: Cohort, tmp_path: Path) -> None:
+    labels = [{"value": k, "name": f"structure {k}"} for k in range(257)]
+    write_json(tmp_path / "many.json", {"labels": labels})
+    with pytest.raises(InputError, match="257 with the background; allowed: at most 256"):
+        check_needs(tiny(2, strategy="randomised", target=str(tmp_path / "many.json")), cohort)
+
+
+def test_the_users_own_files_decide_a_run_too(tiny: Tiny, cohort: Cohort, tmp_path: Path) -> None:
+    target, numbers, contrast = (tmp_path / name for name in ("target.json", "numbers.json", "contrast.json"))
+    write_json(target, load_table("brain-coarse").to_json())
+    write_json(numbers, load_table("freesurfer").to_json())
+    write_json(contrast, {"mean": {"thalamus": [0.5, 0.6]}})
+    own = Cohort(tuple(replace(subject, table=str(numbers)) for subject in cohort.subjects))
+    learned = trained(tiny(steps=1), cohort, tmp_path / "run")
+    config = tiny(2, f"learn2synth.begin={learned}", f"synthesis.contrast={contrast}", target=str(target))
+    assert set(named_files(config, own)) == {target, numbers, contrast, learned / "best.l2s"}
+    assert named_files(replace(config, strategy="mixed"), own) == (contrast, numbers, target)
+    assert named_files(tiny(2, "synthesis.contrast=t1"), cohort) == ()
