@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -109,14 +109,22 @@ class Preparation:
 
 def load_examples(subjects: Sequence[Subject], preparation: Preparation, progress: Callable[[], None] = lambda: None) -> list[Example]:
     """Every subject's example, in order."""
-    # The first call of `torch.tensor` sets it up. Two threads that do so at once may wait for each other for ever: one for Python's lock, one for the other.
-    torch.tensor([0])
     examples = []
     with ThreadPoolExecutor(_READERS) as readers:
-        for example in readers.map(preparation.example, subjects):
+        for example in _read(subjects, preparation.example, readers):
             examples.append(example)
             progress()
     return examples
+
+
+def _read(subjects: Sequence[Subject], read: Callable[[Subject], Example], readers: ThreadPoolExecutor) -> Iterator[Example]:
+    """The first one alone, then several at a time.
+
+    Functions of torch set themselves up when they are first called. Two threads that do so at once may wait for each other for ever: the one that does it for
+    Python's lock, and the one that holds that for the other.
+    """
+    yield from map(read, subjects[:1])
+    yield from readers.map(read, subjects[1:])
 
 
 def tissue_classes(tables: Iterable[str]) -> TissueClasses:
