@@ -17,7 +17,9 @@ def process(code: str) -> subprocess.Popen:
 def wait_until_interrupted(path: Path, seconds: float) -> bool:
     try:
         with owner.owned(path):
-            time.sleep(seconds)
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:  # a single long sleep would not notice before its end
+                time.sleep(0.01)
     except KeyboardInterrupt:
         return True
     return False
