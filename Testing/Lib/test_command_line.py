@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -104,6 +105,21 @@ def test_train_segment_evaluate_inspect_and_preview_on_one_head(save_head: Head,
     assert main(again) == 0
     assert (tmp_path / "q" / "001_image.nii.gz").read_bytes()[10:] == (tmp_path / "p" / "002_image.nii.gz").read_bytes()[10:]
     assert (tmp_path / "p" / "contact_sheet.png").stat().st_size > 1000
+
+
+def test_the_events_of_a_training_are_those_that_are_documented(save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = (REPOSITORY / "ARCHITECTURE.md").read_text(encoding="utf-8").partition("\n| event |")[2]
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", table, re.MULTILINE)
+    documented = {event: set(re.findall(r"`(\w+)`", keys)) for event, keys in rows}
+    settings = ["steps=4", "validate_every=1", "preview_every=2", "checkpoint_every=2", "patience=1", "optimiser.lr=0", "--json"]
+    assert main(train_arguments(tmp_path / "run", save_head(), *settings)) == 0
+    told: dict[str, set[str]] = {}
+    for event in map(json.loads, capsys.readouterr().out.splitlines()):
+        told.setdefault(event.pop("event"), set()).update(key for key in event if key != "time" and not key.endswith("_loss"))
+    assert {"checking", "checked", "loading", "started", "step", "validated", "preview", "checkpoint", "finished"} == told.keys()
+    for name, keys in told.items():
+        assert keys <= documented[name], name
+    assert documented.keys() - told.keys() == {"unlocked", "stopped", "failed"}
 
 
 def test_a_model_of_tables_that_are_gone_is_previewed_and_its_settings_used_again(save_head: Head, tmp_path: Path) -> None:

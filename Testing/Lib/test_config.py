@@ -85,6 +85,17 @@ def test_features_that_are_not_given_are_those_of_the_architecture() -> None:
     assert (NetworkConfig("patched-unet", (4, 8, 16)).scales, NetworkConfig("patched-unet", (4, 8, 16)).divisor) == ((2, 4, 8), 8)
 
 
+def test_paths_are_kept_whole_and_words_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("mine", "prior", "any", "brain"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    words = ["learn2synth.begin=prior", "synthesis.contrast=any", "target=brain"]
+    config = build_config(assignments=[*words, "network.pretrained=mine"])
+    assert (config.learn2synth.begin, config.synthesis.contrast, config.target) == ("prior", "any", "brain")
+    assert config.network.pretrained == str(tmp_path / "mine")
+    assert build_config(assignments=["learn2synth.begin=./prior", "target=gone.json"], target="brain").target == "gone.json"
+
+
 def test_a_runs_own_config_serves_as_a_preset(tmp_path: Path) -> None:
     config = build_config("low-memory", steps=5)
     (tmp_path / "config.json").write_text(json.dumps(config.to_json()))
