@@ -3,9 +3,11 @@
     python Benchmarks/shipped.py NAME --run FOLDER [--strategy learn2synth]
 
 NAME is a recipe: Benchmarks/recipes/NAME.json, its stages, one training each. What a stage does not set is as in the one before; its run is FOLDER/1, FOLDER/2
-and so on, and paths in it are seen from FOLDER. data.sha256 beside it names every file of the data, in the layout of `sha256sum`. With the files as they were
-then and the same versions, the weights are the same again. At the end the last model of the last stage is written to Resources/Models/NAME.l2s, weights in
-float16. Data: LEARN2SYNTH_DATA or ../shared/data; SynthSeg's label maps and NiiVue's T1 alone, because their licences let the weights be shared.
+and so on, its model FOLDER/1.l2s and so on, weights in float16, and paths in it are seen from FOLDER. A stage whose model is there is not trained again: with
+a shipped model in the place of its own stage's, training goes on from there on any machine. data.sha256 beside the recipe names every file of the data, in the
+layout of `sha256sum`. With the files as they were then and the same versions, the weights are the same again, but for rounding. The model of the last stage
+becomes Resources/Models/NAME.l2s. Data: LEARN2SYNTH_DATA or ../shared/data; SynthSeg's label maps and NiiVue's T1 alone, because their licences let the
+weights be shared.
 """
 
 from __future__ import annotations
@@ -55,12 +57,12 @@ def main() -> None:
     options.run.mkdir(parents=True, exist_ok=True)
     os.chdir(options.run)
     try:
-        model = trained(stages, options.strategy)
+        model = trained(stages, options.strategy, options.name)
     except InputError as error:
         sys.exit(f"error: {error}")
     if options.strategy is None:
         path = resource("Models", f"{options.name}.l2s")
-        shippable(model, options.name).write(path)
+        model.write(path)
         print(f"written: {path} ({path.stat().st_size / 2**20:.1f} MB)")
 
 
@@ -70,15 +72,19 @@ def read_stages(name: str) -> list[dict[str, Any]]:
     return list(accumulate(texts, lambda before, text: before | text))
 
 
-def trained(stages: Sequence[Mapping[str, Any]], strategy: str | None) -> Model:
+def trained(stages: Sequence[Mapping[str, Any]], strategy: str | None, name: str) -> Model:
     """The model of the last stage, from runs in the folder that we are in."""
     for number, stage in enumerate(stages, start=1):
+        path = Path(f"{number}.l2s")
+        if path.is_file():
+            continue
         config = RunConfig.from_json({**stage, "strategy": strategy or stage["strategy"]}, f"stage {number}")
         cohort, run = cohort_of(config), Run(str(number))
         run.check(config.to_json(), cohort.to_json())
         if run.status() != "finished" and train_run(config, cohort, run, Console(as_json=False).show)["event"] != "finished":
             sys.exit("stopped; the same command resumes it")
-    return Model.read(run.model_path)
+        shippable(Model.read(run.model_path), name).write(path)
+    return Model.read(path)
 
 
 def cohort_of(config: RunConfig) -> Cohort:

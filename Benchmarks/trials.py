@@ -86,12 +86,14 @@ MAIN = {
     "randomised": Method("randomised", scans=False),
     "randomised, T1 prior": Method("randomised", ("synthesis.contrast=t1",), scans=False),
     OURS: Method("learn2synth"),
+    "learn2synth, nothing wide": _taught("share=0"),
     "learn2synth, network": _taught("enhancement=network"),
     "learn2synth, both": _taught("enhancement=both"),
 }
 PARTS = {f"learn2synth, {name} alone": _taught(f"learn=[{json.dumps(name)}]") for name in LEARNABLE}
 ABLATIONS = {
     "learn2synth, nothing learned": _taught("lr=0"),
+    "learn2synth, nothing wide, nothing learned": _taught("share=0", "lr=0"),
     "learn2synth, memory 0.95": _taught("memory=0.95"),
     "learn2synth, the paper's objective": _taught("objective=loss"),
     "learn2synth, begun at the prior": _taught("begin=prior"),
@@ -100,10 +102,11 @@ ABLATIONS = {
     "learn2synth, as in the paper": _taught("objective=loss", "begin=prior", "share=0", *LONG_AND_FAST),
     "learn2synth, exact": _taught("hypergradient=exact"),
     **{f"learn2synth, {part} of the wide images in contrast alone": _taught(f"any_contrast={part}") for part in (0.0, 1.0)},
-    **{f"learn2synth, share {share}": _taught(f"share={share}") for share in (0.0, 0.25, 0.5, 0.75)},
+    **{f"learn2synth, share {share}": _taught(f"share={share}") for share in (0.25, 0.5, 0.75)},
     **{f"learn2synth, outer rate {rate}": _taught(f"lr={rate}") for rate in (0.001, 0.01, 0.03)},
     **{f"learn2synth, every {every} steps": _taught(f"every={every}") for every in (1, 5, 10)},
     **{f"learn2synth, learning for {part} of the run": _taught(f"duration={part}") for part in (0.1, 0.2, 0.94)},
+    "learn2synth, bfloat16": Method("learn2synth", ("optimiser.precision=bfloat16",)),
     "learn2synth, sgd": Method("learn2synth", ("optimiser.name=sgd", "optimiser.lr=0.05")),
     "learn2synth, its synthesis used again": _taught("begin={model}", "lr=0", after=OURS),
     "learn2synth, and a search of the rest": _taught(f"search={json.dumps(REST)}"),

@@ -73,4 +73,9 @@ class OptimiserConfig:
     name: str = setting("adam", "update rule", choices=("adam", "sgd"))
     lr: float = setting(2e-3, "learning rate", low=0, high=1000)
     momentum: float = setting(0.9, "momentum of sgd", low=0, high=0.999)
+    precision: str = setting(
+        "float32",
+        "of plain steps; bfloat16: faster where the processor has it (steps that teach a synthesis, and those of cooperative, keep float32)",
+        choices=("float32", "bfloat16"),
+    )
     schedule: str = setting("cosine", "learning rate over the run, or over each of its phases", choices=("cosine", "constant"))

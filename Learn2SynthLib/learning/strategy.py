@@ -71,8 +71,13 @@ class Task:
         return places, [self.synthesizer.draw(rng, learned) for rng in rngs]
 
     def train(self, images: Tensor, target: Tensor) -> float:
-        """One plain step of the network; returns the loss before it."""
-        loss = segmentation_loss(self.network(images), target)
+        """One plain step of the network, in the precision of the configuration; returns the loss before it.
+
+        The loss itself, whose sums run over millions of voxels, always keeps the precision of the images.
+        """
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.optimiser.precision == "bfloat16"):
+            logits = self.network(images)
+        loss = segmentation_loss(logits.to(images.dtype), target)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()

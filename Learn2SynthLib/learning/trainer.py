@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..files import written_aside
 from ..randomness import stream_seed
 from ..run import Run
-from ..segmentation.device import choose_device
+from ..segmentation.device import check_precision, choose_device
 from ..segmentation.pretrained import Pretrained
 from ..volume.cohort import Cohort, Subject
 from .bundle import make_model
@@ -43,6 +43,7 @@ class Trainer:
         check_needs(config, cohort, run.checkpoint_path.is_file())
         self.config, self.cohort, self.run = config, cohort, run
         self.device = choose_device(config.device)
+        check_precision(config.optimiser.precision, self.device)
         self.done, self.best, self.stale = 0, -1.0, 0
         self.last_validation: Event | None = None
         self.pretrained: dict[str, Any] | None = None  # what the weights began with

@@ -37,6 +37,13 @@ def mps_is_usable() -> bool:
     return torch.backends.mps.is_available() and torch.__version__ >= _MPS_SINCE  # which compares versions, not letters
 
 
+def check_precision(precision: str, device: torch.device) -> None:
+    """Raises InputError when the device cannot train in that precision."""
+    usable = device.type == "cpu" or (device.type == "cuda" and torch.cuda.is_bf16_supported())
+    if precision == "bfloat16" and not usable:
+        raise InputError("optimiser.precision", f"'bfloat16' with device {device}, which lacks it", "float32")
+
+
 def _cuda(name: str, index: int) -> torch.device:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if not count:

@@ -8,7 +8,7 @@ from torch.torch_version import TorchVersion
 
 from Learn2SynthLib.computer import describe_computer
 from Learn2SynthLib.errors import InputError
-from Learn2SynthLib.segmentation.device import choose_device, mps_is_usable
+from Learn2SynthLib.segmentation.device import check_precision, choose_device, mps_is_usable
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 
@@ -46,3 +46,17 @@ def test_apples_gpu_is_taken_where_torch_computes_rightly_on_it(monkeypatch: pyt
             choose_device("mps")
     else:
         assert choose_device("mps") == torch.device("mps")
+
+
+def test_a_precision_that_the_device_lacks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_precision("bfloat16", CPU)
+    check_precision("float32", torch.device("mps"))
+    with pytest.raises(InputError, match=r"'bfloat16' with device mps.*float32"):
+        check_precision("bfloat16", torch.device("mps"))
+    for there in (True, False):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda there=there: there)
+        if there:
+            check_precision("bfloat16", CUDA)
+        else:
+            with pytest.raises(InputError, match="cuda:0, which lacks it"):
+                check_precision("bfloat16", CUDA)
