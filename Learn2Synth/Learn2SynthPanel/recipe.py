@@ -16,7 +16,7 @@ from Learn2SynthLib.run import Run
 from .label_mapping import LabelMapping
 from .scene.export import write_volume
 from .scene.labels import FIRST_NEW_VALUE, segment_names, values_for, write_labels
-from .settings import LEARN, Scan, Settings, Source
+from .settings import ALIKE, LEARN, Scan, Settings, Source
 from .translation import tr as _
 
 LABELS, SCANS = "labels", "scans"  # the two groups of files whose numbers mean the same
@@ -33,11 +33,16 @@ class Recipe:
     def arguments(self) -> list[str]:
         """Of `learn2synth train`, without the run. Raises InputError for nodes that are gone or empty, and when the disk refuses."""
         settings = self.settings
-        learned = ["--set", f"learn2synth.enhancement={settings.enhancement}"] if settings.strategy == "learn2synth" else []
+        learned = ["--set", *self._learned()] if settings.strategy == "learn2synth" else []
         assignments = ["--set", *settings.assigned] if settings.assigned else []
         steps = ["--steps", str(settings.steps)] if settings.steps else []
         chosen = ["--target", settings.target, "--preset", settings.preset, "--strategy", settings.strategy, "--device", settings.train_device]
         return [*self._label_maps(), *self._scans(), *self._unlabelled(), *chosen, *steps, *learned, *assignments]
+
+    def _learned(self) -> list[str]:
+        """Settings of learn2synth; scans that are all alike need no images of other contrasts."""
+        narrow = ["learn2synth.share=0"] if self.settings.served == ALIKE else []
+        return [f"learn2synth.enhancement={self.settings.enhancement}", *narrow]
 
     def _label_maps(self) -> list[str]:
         values = self._values(LABELS)

@@ -11,6 +11,7 @@ from Learn2SynthLib.config import STRATEGIES
 
 ATTRIBUTE = "Learn2Synth.settings"
 LEARN, MEASURE = "learn", "measure"
+ANY, ALIKE = "any", "alike"
 _ROLE = "source"  # begins the roles of node references
 _SOURCES = ("volumes", "label_maps", "unlabelled")  # settings that are lists of sources
 _GONE = "gone"  # in place of the ID of a node that is not there any more
@@ -35,7 +36,10 @@ class Scan:
 
 @dataclass
 class Settings:
-    """Everything on the panel that is worth keeping. mappings: per group of labels, LabelMapping.to_json()."""
+    """Everything on the panel that is worth keeping.
+
+    mappings: per group of labels, LabelMapping.to_json(). served: scans of ANY contrast, or those that are ALIKE to the annotated ones.
+    """
 
     volumes: list[Source] = field(default_factory=list)
     model: str = ""
@@ -49,6 +53,7 @@ class Settings:
     mappings: dict[str, dict[str, Any]] = field(default_factory=dict)
     strategy: str = "learn2synth"
     enhancement: str = "parametric"
+    served: str = ANY
     preset: str = "quick-2d"
     steps: int = 0
     train_device: str = "auto"

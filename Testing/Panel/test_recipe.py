@@ -12,7 +12,7 @@ import pytest
 import slicer.util
 from Learn2SynthPanel.label_mapping import NOT_USED, UNDECIDED
 from Learn2SynthPanel.recipe import LABELS, SCANS, Recipe, found_labels, lacking, refused_folder
-from Learn2SynthPanel.settings import MEASURE, Scan, Settings, Source
+from Learn2SynthPanel.settings import ALIKE, ANY, MEASURE, Scan, Settings, Source
 
 from Learn2SynthLib.__main__ import build_parser
 from Learn2SynthLib.config import build_config
@@ -76,6 +76,17 @@ def test_files_and_folders_go_as_they_are(tmp_path: Path) -> None:
     assert options.assignments == ["learn2synth.enhancement=both", "grid.shape=[16,16]", "seed=3", 'network.pretrained="/my models/first, of two.l2s"']
     assert build_config(assignments=options.assignments).network.pretrained == "/my models/first, of two.l2s"
     assert not (tmp_path / "Lauf größer").exists()
+
+
+@pytest.mark.parametrize(
+    ("served", "strategy", "more", "share"),
+    [(ANY, "learn2synth", "", None), (ALIKE, "learn2synth", "", 0), (ALIKE, "learn2synth", "0.5", 0.5), (ALIKE, "mixed", "", None)],
+)
+def test_scans_that_are_all_alike_need_no_wide_images(served: str, strategy: str, more: str, share: float | None, tmp_path: Path) -> None:
+    assignments = f"learn2synth.share={more}" if more else ""
+    options = parsed(recipe_of(Settings(label_maps=[Source("/maps")], served=served, strategy=strategy, assignments=assignments), None, tmp_path))
+    usual = build_config(strategy=strategy).learn2synth.share
+    assert build_config(assignments=options.assignments, strategy=strategy).learn2synth.share == (usual if share is None else share)
 
 
 def test_a_path_in_quotes_is_taken_as_it_is_written() -> None:

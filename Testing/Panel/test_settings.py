@@ -42,6 +42,7 @@ def all_set(ids: list[str]) -> Settings:
         mappings={"labels": {"found": {"17": 3}, "names": {"10000": "Läsion"}, "edits": {"17": 0}, "source": "muse", "target": "brain-sided"}},
         strategy="mixed",
         enhancement="both",
+        served="alike",
         preset="low-memory",
         steps=77,
         train_device="cpu",

@@ -18,7 +18,7 @@ from Learn2SynthLib.run import Run
 from ..jobs.training import Training
 from ..jobs.worker import slicer_launcher
 from ..recipe import Recipe, lacking, refused_folder
-from ..settings import Settings
+from ..settings import ALIKE, ANY, Settings
 from ..translation import tr as _
 from ..watching.headline import headline
 from ..watching.progress import Progress
@@ -57,6 +57,7 @@ class RunSection(Section):
         return (
             (ui.strategyComboBox, "strategy"),
             (ui.enhancementComboBox, "enhancement"),
+            (ui.servedComboBox, "served"),
             (ui.presetComboBox, "preset"),
             (ui.trainDeviceComboBox, "train_device"),
         )
@@ -73,6 +74,8 @@ class RunSection(Section):
         learned = {"parametric": _("parameters of the synthesis"), "network": _("a network behind the synthesis"), "both": _("both")}
         fill(ui.enhancementComboBox, learned, settings.enhancement)
         settings.enhancement = ui.enhancementComboBox.currentData
+        fill(ui.servedComboBox, {ANY: _("scans of any contrast"), ALIKE: _("scans like the annotated ones")}, settings.served)
+        settings.served = ui.servedComboBox.currentData
         with self.context.attempt(ui.trainMessageLabel):
             preset, settings.preset = settings.preset, Settings().preset
             read_preset(preset)  # its file may be gone, as in a scene from another computer
@@ -253,7 +256,7 @@ class RunSection(Section):
         ui.stopButton.enabled = alive
         ui.stopButton.text = _("Stop now") if alive and self._stopping else _("Stop")
         self.context.say(ui.strategyLabel, STRATEGIES[settings.strategy].summary)
-        ui.enhancementComboBox.enabled = settings.strategy == "learn2synth"
+        ui.enhancementComboBox.enabled = ui.servedComboBox.enabled = settings.strategy == "learn2synth"
 
     def _why_no_resume(self, alive: bool) -> str:
         if alive:
