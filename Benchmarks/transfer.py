@@ -104,7 +104,7 @@ def measured(transfer: Transfer, model: Path, run: Run) -> dict[str, Any]:
     events = run.events()
     curve = {event["step"]: event["dice"]["mean"] for event in events if event["event"] == "validated"}
     began = next(event["pretrained"] for event in events if event["event"] == "started")
-    settings = trials.relevant(replace(config, network=replace(config.network, pretrained=model.name if transfer.model else "")))
+    settings = trials.relevant(replace(config, network=replace(config.network, pretrained=model.name if transfer.model else "")).to_json())
     versions = {"learn2synth": __version__, "torch": torch.__version__}
     return {"transfer": asdict(transfer), "pretrained": began, "config": settings, "curve": sorted(curve.items()), "versions": versions}
 

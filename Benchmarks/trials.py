@@ -94,22 +94,19 @@ PARTS = {f"learn2synth, {name} alone": _taught(f"learn=[{json.dumps(name)}]") fo
 ABLATIONS = {
     "learn2synth, nothing learned": _taught("lr=0"),
     "learn2synth, nothing wide, nothing learned": _taught("share=0", "lr=0"),
-    "learn2synth, memory 0.95": _taught("memory=0.95"),
-    "learn2synth, the paper's objective": _taught("objective=loss"),
     "learn2synth, begun at the prior": _taught("begin=prior"),
-    "learn2synth, begun at the prior, learning long and fast": _taught("begin=prior", *LONG_AND_FAST),
     "learn2synth, begun at the prior, learning long and fast, nothing wide, memory 0.95": _taught("begin=prior", "share=0", "memory=0.95", *LONG_AND_FAST),
     "learn2synth, as in the paper": _taught("objective=loss", "begin=prior", "share=0", *LONG_AND_FAST),
     "learn2synth, exact": _taught("hypergradient=exact"),
-    **{f"learn2synth, {part} of the wide images in contrast alone": _taught(f"any_contrast={part}") for part in (0.0, 1.0)},
-    **{f"learn2synth, share {share}": _taught(f"share={share}") for share in (0.25, 0.5, 0.75)},
+    **{f"learn2synth, {part} of the wide images in contrast alone": _taught(f"any_contrast={part}") for part in (0.0, 0.5, 1.0)},
+    **{f"learn2synth, share {share}": _taught(f"share={share}") for share in (0.25, 0.375, 0.75)},
+    **{f"learn2synth, wide from {part} of the run on": _taught(f"wide_from={part}") for part in (0.0, 0.5)},
     **{f"learn2synth, outer rate {rate}": _taught(f"lr={rate}") for rate in (0.001, 0.01, 0.03)},
     **{f"learn2synth, every {every} steps": _taught(f"every={every}") for every in (1, 5, 10)},
     **{f"learn2synth, learning for {part} of the run": _taught(f"duration={part}") for part in (0.1, 0.2, 0.94)},
-    "learn2synth, bfloat16": Method("learn2synth", ("optimiser.precision=bfloat16",)),
     "learn2synth, sgd": Method("learn2synth", ("optimiser.name=sgd", "optimiser.lr=0.05")),
+    "learn2synth, bfloat16": Method("learn2synth", ("optimiser.precision=bfloat16",)),
     "learn2synth, its synthesis used again": _taught("begin={model}", "lr=0", after=OURS),
-    "learn2synth, and a search of the rest": _taught(f"search={json.dumps(REST)}"),
     "learn2synth, pretrained": Method("learn2synth", ("network.pretrained={model}",), after="randomised"),  # of as many steps
     **{f"learn2synth, {maps} label maps": Method("learn2synth", maps=maps) for maps in (1, 2, 3)},
     **{f"randomised, {maps} label maps": Method("randomised", scans=False, maps=maps) for maps in (1, 2, 3)},
@@ -118,15 +115,32 @@ ABLATIONS = {
     "learned transforms, not augmented": Method("learned_transforms", ("supervised.augmentation=false",), unlabelled=True),
     "learned transforms, coupled": Method("learned_transforms", ("learned_transforms.coupled=true",), unlabelled=True),
 }
+# Around another learn2synth: batches hold wide images from the first step on, three eighths of each, two of these three wide in contrast alone.
+WIDE_EARLY = tuple(f"learn2synth.{setting}" for setting in ("share=0.375", "wide_from=0", "any_contrast=0.5"))
+FROM_THE_START = "wide from the start"
+EARLY = {
+    f"{name}, {FROM_THE_START}": replace(method, settings=(*WIDE_EARLY, *method.settings))
+    for name, method in {
+        **{name: MAIN[name] for name in (OURS, "learn2synth, network", "learn2synth, both")},
+        **{f"learn2synth, {name}": ABLATIONS[f"learn2synth, {name}"] for name in ("nothing learned", "begun at the prior", "outer rate 0.001", "share 0.75")},
+        **{f"learn2synth, {name}": ABLATIONS[f"learn2synth, {name}"] for name in ("1.0 of the wide images in contrast alone", "pretrained")},
+        "learn2synth, 1.0 of the wide images in contrast alone, share 0.25": _taught("any_contrast=1", "share=0.25"),
+        "learn2synth, memory 0.95": _taught("memory=0.95"),
+        "learn2synth, the paper's objective": _taught("objective=loss"),
+        "learn2synth, begun at the prior, learning long and fast": _taught("begin=prior", *LONG_AND_FAST),
+        "learn2synth, and a search of the rest": _taught(f"search={json.dumps(REST)}"),
+    }.items()
+}
+KNOWN = MAIN | ABLATIONS | EARLY
 # Scans that differ from the six people's in more than can be measured in them: noisy ones, and those of another site and contrast.
 ELSEWHERE = {
-    f"{method}, {told}": replace((MAIN | ABLATIONS)[method], given=row)
+    f"{method}, {told}": replace(KNOWN[method], given=row)
     for row, told in {"noise": "noisy scans", "NiChart FLAIR": "scans of elders"}.items()
-    for method in ("supervised, augmented", "mixed", "randomised", "learn2synth, nothing learned", OURS)
-    if (MAIN | ABLATIONS)[method].scans or row in ELDERS.values()
+    for method in ("supervised, augmented", "mixed", "randomised", f"learn2synth, nothing learned, {FROM_THE_START}", f"{OURS}, {FROM_THE_START}", OURS)
+    if KNOWN[method].scans or row in ELDERS.values()
 }
-STUDIES = {"main": MAIN, "parts": PARTS, "ablations": ABLATIONS, "elsewhere": ELSEWHERE}
-METHODS = MAIN | PARTS | ABLATIONS | ELSEWHERE
+STUDIES = {"main": MAIN, "parts": PARTS, "ablations": ABLATIONS, "early": EARLY, "elsewhere": ELSEWHERE}
+METHODS = KNOWN | PARTS | ELSEWHERE
 
 
 @dataclass(frozen=True)
@@ -217,13 +231,19 @@ def read_results(path: Path = RESULTS) -> list[dict[str, Any]]:
 def still_made(record: Mapping[str, Any]) -> bool:
     """Whether the trial would be run with the settings of then; settings that have come since do not count."""
     trial = Trial(**record["trial"])
-    return trial.method in METHODS and holds(relevant(trial.config(Path())), record["config"])
+    return trial.method in METHODS and holds(relevant(trial.config(Path()).to_json()), relevant(record["config"]))
 
 
-def relevant(config: RunConfig) -> dict[str, Any]:
-    """The configuration without the settings of other strategies; `supervised` says how all of them augment real scans, `policy_search` how any searches."""
-    others = STRATEGIES.keys() - {config.strategy, "supervised", *(["policy_search"] if config.learn2synth.search else [])}
-    return {key: value for key, value in config.to_json().items() if key not in others}
+def relevant(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration without the settings that change nothing: those of other strategies, and of wide images where there are none.
+
+    `supervised` says how all of them augment real scans, `policy_search` how any searches.
+    """
+    ours = config.get("learn2synth", {})
+    others = STRATEGIES.keys() - {config["strategy"], "supervised", *(["policy_search"] if ours.get("search") else [])}
+    idle = () if ours.get("share") else ("any_contrast", "wide_from")
+    changed = config | {"learn2synth": {key: value for key, value in ours.items() if key not in idle}}
+    return {key: value for key, value in changed.items() if key not in others}
 
 
 def holds(now: Any, then: Any) -> bool:
@@ -248,7 +268,7 @@ def measured(trial: Trial, run: Run) -> dict[str, Any]:
     strangers = {row: [scan for scan in scans if _person(scan.name) not in known] for row, scans in scenes().items()}
     return {
         "trial": asdict(trial),
-        "config": relevant(trial.config(Path())),
+        "config": relevant(trial.config(Path()).to_json()),
         "seconds": last["seconds"],
         "rows": {row: {scan.name: scores(segmenter, scan, row == IN_DOMAIN) for scan in scans} for row, scans in strangers.items()},
         "versions": {"learn2synth": __version__, "torch": torch.__version__, "python": platform.python_version()},

@@ -105,8 +105,9 @@ class Learn2SynthConfig:
     search: tuple[str, ...] = setting(
         (), "synthesis settings that it does not learn, searched along by comparing policies; when and how often as policy_search has it", choices=SEARCHABLE
     )
-    share: float = setting(0.375, "part of each batch drawn from the wide prior, which keeps the network contrast-agnostic", low=0, high=0.95)
-    any_contrast: float = setting(0.5, "part of these that is wide in contrast alone, all else drawn as learned: images like the scans", low=0, high=1)
+    share: float = setting(0.5, "part of each batch drawn from the wide prior, so that the network serves any contrast; 0: none", low=0, high=0.95)
+    wide_from: float = setting(0.33, "part of the run before batches hold wide images: anatomy is learned faster from the scans' contrast", low=0, high=1)
+    any_contrast: float = setting(0.75, "part of these that is wide in contrast alone, all else drawn as learned: images like the scans", low=0, high=1)
     hypergradient: str = setting("one_sided", "exact, or the cheaper finite differences", choices=("exact", "one_sided", "central"))
     begin: str = setting(
         MEASURED, "where the synthesis begins: measured (as the annotated scans show it), prior, or a model or run whose learned synthesis is used again"

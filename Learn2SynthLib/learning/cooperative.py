@@ -22,7 +22,7 @@ from ..randomness import stream
 from ..segmentation.fast_and_slow import CooperativeNetwork, ImageDecoder
 from ..segmentation.losses import segmentation_loss
 from .masks import draw_mask, masked
-from .strategy import Strategy, Task
+from .strategy import Strategy, Task, in_step
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Cooperative(Strategy):
     def _batch(self, index: int) -> tuple[Tensor, Tensor]:
         """Real images, and behind them the synthetic ones."""
         config, size = self.task.config, self.task.config.batch_size
-        count = min(size - 1, round(self.settings.share * size))
+        count = min(size - 1, in_step(self.settings.share * size, index))
         parts = [self.task.real_batch(index, size - count, config.supervised.augmentation)]
         if count:
             parts.append(self.task.randomised(index, count))

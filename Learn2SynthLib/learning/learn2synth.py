@@ -1,8 +1,9 @@
 """Learn2Synth: the synthesis learns from real scans, the network from the synthesis (Hu et al. 2025).
 
-Part of each batch is drawn from the wide prior, so that the network stays useful on other contrasts; the rest comes from the
-learned synthesis, and only that part carries the hypergradient. What no gradient reaches can be searched along with it: steps that do not teach then draw
-that part by sampled policies, and some of them compare two on the scans. Steps that teach draw it by the expected policy: hypergradients are noisy enough.
+The network begins on images of the learned synthesis alone, from which it learns anatomy fastest. Then part of each batch is drawn from the wide prior,
+so that it becomes useful on other contrasts; only the rest carries the hypergradient. What no gradient reaches can be searched along with it: steps that do
+not teach then draw that rest by sampled policies, and some of them compare two on the scans. Steps that teach draw it by the expected policy:
+hypergradients are noisy enough.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from .bundle import take_synthesis
 from .hypergradient import METHODS, Weights, through_update
 from .measuring import begin_at_measured
 from .policy_distribution import PolicyDistribution, is_due
-from .strategy import LearnedParts, Strategy, Task
+from .strategy import LearnedParts, Strategy, Task, in_step
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,9 @@ class Learn2Synth(Strategy):
 
     def _batch(self, index: int, teach: bool) -> Batch:
         size = self.task.config.batch_size
-        wide = min(size - 1, round(self.settings.share * size))
-        any_contrast = round(self.settings.any_contrast * wide)
+        count = self.settings.share * size if _is_wide(self.task.config, index) else 0.0
+        wide = min(size - 1, in_step(count, index))
+        any_contrast = min(wide, in_step(self.settings.any_contrast * count, index))
         maps, draws = self.task.synthetic(index, [not any_contrast <= k < wide for k in range(size)], any_contrast=any_contrast)
         with torch.set_grad_enabled(teach):
             images, target = self.task.synthesizer.render(maps[wide:], draws[wide:])
@@ -175,6 +177,10 @@ class Learn2Synth(Strategy):
 def _taught(config: RunConfig, index: int) -> float:
     """Part of the synthesis's learning that is done at step `index`: below 0 before it begins, from 1 on when it is over."""
     return (index / config.steps - config.learn2synth.start) / config.learn2synth.duration
+
+
+def _is_wide(config: RunConfig, index: int) -> bool:
+    return index >= config.learn2synth.wide_from * config.steps
 
 
 def _teaches(config: RunConfig, index: int) -> bool:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from .strategy import Strategy
+from .strategy import Strategy, in_step
 
 
 class Mixed(Strategy):
     def step(self, index: int) -> dict[str, float]:
         config, size = self.task.config, self.task.config.batch_size
-        real, before = (int(config.mixed.share * size * step) for step in (index + 1, index))
-        count = real - before  # what is not whole in one batch becomes so over several
+        count = in_step(config.mixed.share * size, index)
         parts = []
         if count:
             parts.append(self.task.real_batch(index, count, config.supervised.augmentation))

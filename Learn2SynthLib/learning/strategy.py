@@ -84,6 +84,11 @@ class Task:
         return float(loss.detach())
 
 
+def in_step(count: float, index: int) -> int:
+    """How many images step `index` has of which each step has `count` on average: what is not whole in one becomes so over several."""
+    return int(count * (index + 1)) - int(count * index)
+
+
 @dataclass(frozen=True)
 class LearnedParts:
     """What of the synthesis gradients teach. ranges: learnable parameters, fixed: those learned as one value; features: channels of a network behind them."""

@@ -40,9 +40,29 @@ def test_the_stated_part_of_each_batch_is_wide(share: float, tiny: Callable[...,
     assert len(batch.wide) == round(4 * share) and len(batch.images) == 4 - len(batch.wide) and len(batch.target) == 4
 
 
+def test_the_network_begins_on_learned_images_alone(tiny: Callable[..., RunConfig], make_task: Callable[..., Task]) -> None:
+    strategy = Learn2Synth(make_task(tiny(2, "learn2synth.wide_from=0.5", steps=4)))
+    assert [len(strategy._batch(index, teach=False).wide) for index in range(4)] == [0, 0, 2, 2]
+
+
+def test_parts_of_a_small_batch_hold_over_several(tiny: Callable[..., RunConfig], make_task: Callable[..., Task], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two images one is wide, in three steps of four in contrast alone."""
+    strategy = Learn2Synth(make_task(tiny(2, "learn2synth.share=0.5", "learn2synth.any_contrast=0.75", "batch_size=2")))
+    asked, synthetic = [], strategy.task.synthetic
+
+    def ask(index: int, learned: list[bool], any_contrast: int) -> object:
+        asked.append((learned, any_contrast))
+        return synthetic(index, learned, any_contrast=any_contrast)
+
+    monkeypatch.setattr(strategy.task, "synthetic", ask)
+    for index in range(8):
+        assert len(strategy._batch(index, teach=False).wide) == 1
+    assert sorted(asked) == 2 * [([False, True], 0)] + 6 * [([True, True], 1)]
+
+
 def test_part_of_the_wide_images_is_wide_in_contrast_alone(tiny: Callable[..., RunConfig], make_task: Callable[..., Task]) -> None:
     """Of eight images four are wide, of these three in contrast alone: their contrast is the prior's, all else the learned one's."""
-    strategy = Learn2Synth(make_task(tiny(2, "learn2synth.share=0.5", "learn2synth.any_contrast=0.75", "learn2synth.begin=prior", batch_size=8)))
+    strategy = Learn2Synth(make_task(tiny(2, "learn2synth.share=0.5", "learn2synth.any_contrast=0.75", "learn2synth.begin=prior", "batch_size=8")))
     ranges = strategy.task.synthesizer.ranges
     with torch.no_grad():
         for ends in ranges.ends.values():
