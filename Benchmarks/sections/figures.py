@@ -36,6 +36,7 @@ LOOKS = {
     "policy search": (VERMILION, "X", "-"),
     "policy search, synthetic": (VERMILION, "X", ":"),
     "mixed": (ORANGE, "D", "-"),
+    "mixed, scans first": (ORANGE, "o", "--"),
     "fine-tuned": (ORANGE, "v", ":"),
     "cooperative": (PURPLE, "P", "-"),
     "cooperative, half synthetic": (PURPLE, "P", ":"),
@@ -43,6 +44,7 @@ LOOKS = {
     "randomised": (FAINT, "_", "--"),
     "randomised, T1 prior": (INK, "_", ":"),
     "learn2synth": (BLUE, "o", "-"),
+    "learn2synth, nothing wide": (BLUE, "s", ":"),
     "learn2synth, network": (SKY, "^", ":"),
     "learn2synth, both": (SKY, "P", "-"),
 }

@@ -27,7 +27,7 @@ class StrategyFacts:
 STRATEGIES = {
     "learn2synth": StrategyFacts("trains on synthetic images; the scans teach the synthesis, never the network", ("label_map", "real")),
     "randomised": StrategyFacts("trains on synthetic images of random contrast (as SynthSeg does); the scans teach nothing", ("label_map",)),
-    "mixed": StrategyFacts("trains on the scans and on images of random contrast, side by side", ("label_map", "real")),
+    "mixed": StrategyFacts("trains on the scans first, then on these and images of random contrast, side by side", ("label_map", "real")),
     "fine_tuned": StrategyFacts("trains on images of random contrast first, then on the scans alone", ("label_map", "real")),
     "supervised": StrategyFacts("trains on the scans alone, augmented", ("real",)),
     "cooperative": StrategyFacts(
@@ -68,6 +68,7 @@ class MixedConfig:
     """Real and randomised images in every batch."""
 
     share: float = setting(0.5, "part of each batch that is real", low=0, high=1)
+    synthetic_from: float = setting(0.33, "part of the run before batches hold synthetic images: anatomy is learned faster from one contrast", low=0, high=1)
 
 
 @dataclass(frozen=True)

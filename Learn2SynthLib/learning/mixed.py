@@ -1,4 +1,4 @@
-"""Mixed: real and randomised images side by side in every batch."""
+"""Mixed: real images alone first, then real and randomised ones side by side in every batch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from .strategy import Strategy, in_step
 class Mixed(Strategy):
     def step(self, index: int) -> dict[str, float]:
         config, size = self.task.config, self.task.config.batch_size
-        count = in_step(config.mixed.share * size, index)
+        begun = index >= config.mixed.synthetic_from * config.steps
+        count = in_step(config.mixed.share * size, index) if begun or not config.mixed.share else size
         parts = []
         if count:
             parts.append(self.task.real_batch(index, count, config.supervised.augmentation))

@@ -66,6 +66,7 @@ def tiny() -> Callable[..., RunConfig]:
             "learn2synth.start=0",
             "learn2synth.duration=1",
             "learn2synth.wide_from=0",
+            "mixed.synthetic_from=0",
             "batch_size=4",
             shape,
             *assignments,

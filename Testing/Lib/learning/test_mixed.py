@@ -29,3 +29,21 @@ def test_the_share_holds_over_several_batches(
     for index in range(len(real)):
         Mixed(task).step(index)
     assert asked == [(step, count) for step, count in enumerate(real) if count] and trained == [(size, size)] * len(real)
+
+
+@pytest.mark.parametrize(("share", "real"), [(0.5, [4, 4, 2, 2]), (0, [0, 0, 0, 0])])
+def test_scans_come_first(
+    share: float, real: list[int], tiny: Callable[..., RunConfig], make_task: Callable[..., Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = make_task(tiny(2, f"mixed.share={share}", "mixed.synthetic_from=0.5", strategy="mixed", steps=4))
+    given = [0] * 4
+    real_batch = task.real_batch
+
+    def ask(step: int, count: int, *how: bool) -> tuple[Tensor, Tensor]:
+        given[step] = count
+        return real_batch(step, count, *how)
+
+    monkeypatch.setattr(task, "real_batch", ask)
+    for index in range(4):
+        Mixed(task).step(index)
+    assert given == real
