@@ -21,8 +21,8 @@ other people: scans of the very kind that was given, the mean of eight shifts of
 measured, and the other numbers of scans, stand in [results.md](results.md). At the end: pretrained weights, and `policy_search` on
 data like those of its paper.
 
-**Which to take.** To segment scans of one contrast, with at least one of them annotated: `supervised`. To segment several contrasts:
-`learn2synth`. Without any annotated scan: `randomised`. The others are here for comparison, and for what each alone can use: scans without labels
+**Which to take.** To segment several contrasts, with at least one scan annotated: `learn2synth`. To segment scans of the annotated kind alone: `learn2synth` with
+`learn2synth.share=0` (*nothing wide*), or `supervised`, which is as good with several annotated scans. Without any annotated scan: `randomised`. The others are here for comparison, and for what each alone can use: scans without labels
 (`learned_transforms`), hard examples that the network makes itself (`cooperative`), searched deformation and probabilities (`policy_search`). With any of
 them, a training can begin with the weights of another ([`--pretrained`](strategies/transfer.md)).
 
