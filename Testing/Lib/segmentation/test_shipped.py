@@ -1,7 +1,6 @@
 """The models that the extension ships: small, free to share, trained on nothing else than they say, and good on a scan that they never saw."""
 
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from Learn2SynthLib.volume.files import read_image, read_label_map
 
 RECIPES = Path(__file__).resolve().parents[3] / "Benchmarks" / "recipes"
 MEGABYTES = {"brain": 20, "brain-tiny": 1}
-LOWEST = {"brain": 0.75, "brain-tiny": 0.5}  # mean Dice on the whole head below; measured: 0.781 and 0.534
+LOWEST = {"brain": 0.77, "brain-tiny": 0.5}  # mean Dice on the whole head below; measured: 0.790 and 0.534
 
 
 @pytest.fixture(params=MEGABYTES)
@@ -44,8 +43,8 @@ def test_it_was_trained_by_its_recipe_on_the_files_that_may_be_shared(name: str)
 
 
 def last_stage(name: str) -> dict[str, object]:
-    """Its settings, in the words of a model's card: without the folders of files."""
-    stages = json.loads(re.sub(r"\d+/best.l2s", "best.l2s", (RECIPES / f"{name}.json").read_text(encoding="utf-8")))
+    """Its settings; what a stage does not set is as in the one before."""
+    stages = json.loads((RECIPES / f"{name}.json").read_text(encoding="utf-8"))
     return {key: value for stage in stages for key, value in stage.items()}
 
 
