@@ -3,10 +3,10 @@
     python Benchmarks/shipped.py NAME --run FOLDER [--strategy learn2synth]
 
 NAME is a recipe: Benchmarks/recipes/NAME.json, its stages, one training each. What a stage does not set is as in the one before; its run is FOLDER/1, FOLDER/2
-and so on, its model FOLDER/1.l2s and so on, weights in float16, and paths in it are seen from FOLDER. A stage whose model is there is not trained again: with
-a shipped model in the place of its own stage's, training goes on from there on any machine. data.sha256 beside the recipe names every file of the data, in the
-layout of `sha256sum`. With the files as they were then and the same versions, the weights are the same again, but for rounding. The model of the last stage
-becomes Resources/Models/NAME.l2s. Data: LEARN2SYNTH_DATA or ../shared/data; SynthSeg's label maps and NiiVue's T1 alone, because their licences let the
+and so on, its model FOLDER/1.l2s and so on, weights in float16, and paths in it are seen from FOLDER. Training begins after the last stage whose model is
+there: with a shipped model in the place of its own stage's, it goes on from there on any machine. data.sha256 beside the recipe names every file of the data,
+in the layout of `sha256sum`. With the files as they were then and the same versions, the weights are the same again, but for rounding. The model of the last
+stage becomes Resources/Models/NAME.l2s. Data: LEARN2SYNTH_DATA or ../shared/data; SynthSeg's label maps and NiiVue's T1 alone, because their licences let the
 weights be shared.
 """
 
@@ -74,17 +74,24 @@ def read_stages(name: str) -> list[dict[str, Any]]:
 
 def trained(stages: Sequence[Mapping[str, Any]], strategy: str | None, name: str) -> Model:
     """The model of the last stage, from runs in the folder that we are in."""
-    for number, stage in enumerate(stages, start=1):
-        path = Path(f"{number}.l2s")
-        if path.is_file():
-            continue
+    for number in range(trained_before(len(stages)) + 1, len(stages) + 1):
+        stage = stages[number - 1]
         config = RunConfig.from_json({**stage, "strategy": strategy or stage["strategy"]}, f"stage {number}")
         cohort, run = cohort_of(config), Run(str(number))
         run.check(config.to_json(), cohort.to_json())
         if run.status() != "finished" and train_run(config, cohort, run, Console(as_json=False).show)["event"] != "finished":
             sys.exit("stopped; the same command resumes it")
-        shippable(Model.read(run.model_path), name).write(path)
-    return Model.read(path)
+        shippable(Model.read(run.model_path), name).write(model_of(number))
+    return Model.read(model_of(len(stages)))
+
+
+def trained_before(count: int) -> int:
+    """The last of so many stages whose model is in the folder that we are in; 0: none is."""
+    return max((number for number in range(1, count + 1) if model_of(number).is_file()), default=0)
+
+
+def model_of(stage: int) -> Path:
+    return Path(f"{stage}.l2s")
 
 
 def cohort_of(config: RunConfig) -> Cohort:

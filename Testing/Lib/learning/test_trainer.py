@@ -147,6 +147,14 @@ def test_a_run_killed_without_warning_resumes_to_the_same_end(tiny: Tiny, cohort
     assert_equal(final_state(whole), final_state(killed))
 
 
+def test_a_precision_that_the_device_lacks_is_refused_before_anything_is_read(
+    tiny: Tiny, cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("Learn2SynthLib.learning.trainer.choose_device", lambda name: torch.device("mps"))
+    with pytest.raises(InputError, match="'bfloat16' with device mps"):
+        Trainer(tiny(2, "optimiser.precision=bfloat16"), cohort, Run(tmp_path))
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of this kind are POSIX's")
 def test_ctrl_c_stops_after_the_step_with_a_checkpoint(tiny: Tiny, cohort: Cohort, tmp_path: Path) -> None:
     def interrupt(event: dict) -> None:
