@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 import torch
@@ -43,7 +44,7 @@ class Task:
 
     def synthetic(self, step: int, learned: Sequence[bool], purpose: str = "synthetic", any_contrast: int = 0) -> tuple[Maps, list[SynthesisDraw]]:
         """Label-map windows and draws of one step; entry k of `learned` chooses the ranges of image k; the first `any_contrast` take no learned contrast."""
-        rngs = [stream(self.config.seed, purpose, step * len(learned) + k) for k in range(len(learned))]
+        rngs = self._streams(purpose, step, len(learned))
         maps = self.cutting.maps(self.label_maps, [self.cutting.place(self.label_maps, rng) for rng in rngs], self.device)
         return maps, [self.synthesizer.draw(rng, flag, k < any_contrast) for k, (rng, flag) in enumerate(zip(rngs, learned))]
 
@@ -66,9 +67,13 @@ class Task:
         return self.synthesizer.render(self.cutting.maps(self.real, places, self.device), draws)
 
     def _of_real(self, step: int, count: int, learned: bool = False) -> tuple[list[Place], list[SynthesisDraw]]:
-        rngs = [stream(self.config.seed, "real", step * count + k) for k in range(count)]
+        rngs = self._streams("real", step, count)
         places = [self.cutting.place(self.real, rng) for rng in rngs]
         return places, [self.synthesizer.draw(rng, learned) for rng in rngs]
+
+    def _streams(self, purpose: str, step: int, count: int) -> list[Random]:
+        """Randomness of each image of a step. No two of a run share theirs, however many of a batch the steps ask for."""
+        return [stream(self.config.seed, purpose, step * self.config.batch_size + k) for k in range(count)]
 
     def train(self, images: Tensor, target: Tensor) -> float:
         """One plain step of the network, in the precision of the configuration; returns the loss before it.

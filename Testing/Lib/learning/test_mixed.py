@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+import torch
 from torch import Tensor
 
 from Learn2SynthLib.config import RunConfig
@@ -47,3 +48,13 @@ def test_scans_come_first(
     for index in range(4):
         Mixed(task).step(index)
     assert given == real
+
+
+def test_no_image_comes_twice_where_batches_change(tiny: Callable[..., RunConfig], make_task: Callable[..., Task], monkeypatch: pytest.MonkeyPatch) -> None:
+    task = make_task(tiny(2, "batch_size=4", "mixed.synthetic_from=0.5", strategy="mixed", steps=6))
+    batches = []
+    monkeypatch.setattr(task, "train", lambda images, target: batches.append(images) or 0.0)
+    for index in range(6):
+        Mixed(task).step(index)
+    images = torch.cat(batches).flatten(1)
+    assert len(images.unique(dim=0)) == len(images) == 24
