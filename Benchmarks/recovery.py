@@ -39,8 +39,15 @@ from Learn2SynthLib.volume.cohort import Subject
 MAPS = 4
 JITTER = 0.03
 AVERAGED = 0.25  # part of the steps at the end whose iterates are averaged
-LEVELS = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15)  # of the noise, at which its hypergradient is measured once the learning is over
-MEASURED = {"noise 0.0": 0, "noise 0.1": 0}  # the seed for which it is
+NOISES, MEANS = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15), (0.1, 0.3, 0.5, 0.7, 0.9)
+# Values at which the hypergradient of a parameter is measured once the learning is over, and the seed for which it is.
+MEASURED: dict[str, tuple[int, dict[str, tuple[float, ...]]]] = {
+    "noise 0.0": (0, {"noise": NOISES}),
+    "noise 0.1": (0, {"noise": NOISES}),
+    "blur 0.0 mm": (3, {"blur_mm": (0.25, 0.5, 1.0, 2.0, 3.0, 4.0)}),
+    "bias field (0.0, 0.5, 0.0)": (1, {f"bias.{scale}mm": (0.05, 0.25, 0.5, 0.75, 1.0) for scale in (160, 80, 40)}),
+    "contrast": (1, {f"contrast_mean.{tissue}": MEANS for tissue in ("cerebral cortex", "thalamus", "cerebellar white matter")}),
+}
 # What everything that is not under test is planted at.
 USUAL = {"contrast_spread": 0.04, "texture": 0.2, "gamma": 0.0, "bias": 0.1, "blur_mm": 1.0, "noise": 0.03}
 POSE = ("flip", "rotation_degrees", "scaling", "shear", "translation_mm")
@@ -97,8 +104,8 @@ def main() -> None:
         for seed in range(options.seeds):
             if (name, seed, options.steps) in done:
                 continue
-            levels = LEVELS if MEASURED.get(name) == seed else ()
-            found = recover(config, preparation, examples, EXPERIMENTS[name], seed, levels)
+            measured_with, levels = MEASURED.get(name, (None, {}))
+            found = recover(config, preparation, examples, EXPERIMENTS[name], seed, levels if measured_with == seed else {})
             record["runs"].append({"experiment": name, "seed": seed, **found, "torch": torch.__version__, "python": platform.python_version()})
             options.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
             print(f"{name}, seed {seed}: {told(found)}", flush=True)
@@ -124,7 +131,7 @@ def make_config(steps: int, *more: str) -> RunConfig:
 
 
 def recover(
-    config: RunConfig, preparation: Preparation, examples: Sequence[Example], planted: Mapping[str, Any], seed: int, levels: Sequence[float] = ()
+    config: RunConfig, preparation: Preparation, examples: Sequence[Example], planted: Mapping[str, Any], seed: int, levels: Mapping[str, Sequence[float]] = {}
 ) -> dict[str, Any]:
     """Learns the planted parameters from random beginnings. Their values at the start, over the steps, averaged over the last ones; `slopes` at levels."""
     truth, learner = (make_synthesizer(config, preparation) for _ in range(2))
@@ -145,32 +152,37 @@ def recover(
     every = max(1, config.steps // 60)
     return {
         "steps": config.steps, "seconds": round(time.perf_counter() - begun, 1), "planted": under_test(truth, planted), "start": curve[0], "learned": mean,
-        "slopes": slopes(strategy, levels), "curve": {key: [round(values[key], 4) for values in curve[::every]] for key in mean}, "curve_every": every,
+        "slopes": slopes(strategy, truth, levels), "curve": {key: [round(values[key], 4) for values in curve[::every]] for key in mean}, "curve_every": every,
     }  # fmt: skip
 
 
-def slopes(strategy: Learn2Synth, levels: Sequence[float], count: int = 40) -> list[dict[str, float]]:
-    """Mean and standard error of the hypergradient of the noise at each level, with the same draws at all of them, while the network trains on."""
-    synthesizer, found = strategy.task.synthesizer, []
+def slopes(strategy: Learn2Synth, truth: Synthesizer, levels: Mapping[str, Sequence[float]], count: int = 40) -> list[dict[str, Any]]:
+    """Mean and standard error of the hypergradient of each parameter at its levels, all others as planted, by the same draws, while the network trains on."""
+    ranges, found = strategy.task.synthesizer.ranges, []
     strategy.rates = [0.0 for _ in strategy.rates]
-    for level in levels:
-        plant(synthesizer, {"noise": level})
-        pulls = []
-        for index in range(strategy.task.config.steps - count, strategy.task.config.steps):
-            strategy.step(index)
-            pulls.append(float(synthesizer.ranges.ends["noise"].grad))
-        found.append({"level": level, "mean": statistics.mean(pulls), "error": statistics.stdev(pulls) / math.sqrt(count)})
+    for key, values in levels.items():
+        name, _, entry = key.partition(".")
+        place = ranges.entries[name].index(entry and f".{entry}")
+        for level in values:
+            ranges.load_state_dict(truth.ranges.state_dict())
+            plant(strategy.task.synthesizer, {name: level}, slice(place, place + 1))
+            pulls = []
+            for index in range(strategy.task.config.steps - count, strategy.task.config.steps):
+                strategy.step(index)
+                pulls.append(float(ranges.ends[name].grad[:, place].sum()))
+            found.append({"parameter": key, "level": level, "mean": statistics.mean(pulls), "error": statistics.stdev(pulls) / math.sqrt(count)})
     return found
 
 
 @torch.no_grad()
-def plant(synthesizer: Synthesizer, values: Mapping[str, Any]) -> None:
-    """Puts values, in the parameters' units, into the learned ranges."""
+def plant(synthesizer: Synthesizer, values: Mapping[str, Any], entries: slice = slice(None)) -> None:
+    """Puts values, in the parameters' units, into the learned ranges, which keep what jitter they have."""
     ranges = synthesizer.ranges
     for name, value in values.items():
         if value is not None:
             low, high = ranges.bounds[name]
-            ranges.ends[name].copy_(((torch.tensor(value) - low) / (high - low)).expand_as(ranges.ends[name]))
+            ends = ranges.ends[name][:, entries]
+            ends.copy_(ends - ends.mean(0) + (torch.tensor(value) - low) / (high - low))
 
 
 @torch.no_grad()

@@ -139,15 +139,21 @@ def transfer(methods: Mapping[str, Mapping[str, Sequence[Sequence[tuple[int, flo
     write(figure, path)
 
 
-def slopes(measured: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> None:
-    """A panel an experiment: how strongly, and how surely, the level of the noise is pulled where it stands; bars: two standard errors."""
-    figure, axes = pyplot.subplots(1, len(measured), figsize=(0.6 + 3 * len(measured), 2.6), sharex=True, sharey=True, squeeze=False)
-    for ax, (name, levels) in zip(axes[0], measured.items()):
+def slopes(panels: Sequence[tuple[str, float, Sequence[Mapping[str, Any]]]], path: Path) -> None:
+    """A panel a title and what is planted: how strongly, and how surely, a parameter is pulled where it stands; bars: two standard errors."""
+    columns = min(4, len(panels))
+    lines = math.ceil(len(panels) / columns)
+    figure, axes = pyplot.subplots(lines, columns, figsize=(0.6 + 2.6 * columns, 0.3 + 2.2 * lines), squeeze=False)
+    for ax in axes.flat[len(panels) :]:
+        ax.set_visible(False)
+    for ax, (title, planted, levels) in zip(axes.flat, panels):
         at, means, errors = ([level[key] for level in levels] for key in ("level", "mean", "error"))
         ax.errorbar(at, means, [2 * error for error in errors], color=BLUE, marker="o", markersize=4, linewidth=1)
-        ax.axhline(0, color=FAINT, linewidth=1, linestyle="--")
-        ax.set(title=name, xlabel="level of the noise")
-    axes[0][0].set_ylabel("hypergradient")
+        ax.axhline(0, color=FAINT, linewidth=1)
+        ax.axvline(planted, color=BLUE, linewidth=1, linestyle="--")
+        ax.set_title(title, fontsize=9)
+    figure.supxlabel("level", fontsize=9)
+    figure.supylabel("hypergradient", fontsize=9)
     write(figure, path)
 
 

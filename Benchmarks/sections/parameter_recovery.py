@@ -35,8 +35,7 @@ def section(record: dict[str, Any], pictures: Path) -> Section:
         rows = [line for name, same in named.items() for line in lines(name, same)]
         blocks += [f"### {steps} steps", picture(path, "Learned values over the steps, a curve a seed; dashed: planted")]
         blocks += [table(["experiment", "parameter", "planted", "learned", "each seed", "error", "paper"], rows)]
-        measured = {name: run["slopes"] for name, same in named.items() for run in same if run.get("slopes")}
-        blocks += [*identified(measured, pictures / f"slopes-{steps}.png")]
+        blocks += identified([run for same in named.values() for run in same], pictures / f"slopes-{steps}.png")
     return Section(TITLE, summary(runs), blocks)
 
 
@@ -67,11 +66,16 @@ def summary(runs: dict[int, dict[str, list[Run]]]) -> str:
     return f"{listed(told)}."
 
 
-def identified(measured: dict[str, Any], path: Path) -> Iterator[str]:
-    """The hypergradient over the level of the noise, where it was measured."""
-    if measured:
-        figures.slopes(measured, path)
-        yield picture(path, "Hypergradient of the noise over its level, with two standard errors of 40 steps; planted is what the title says")
+def identified(runs: Sequence[Run], path: Path) -> Iterator[str]:
+    """The hypergradient over the level of a parameter, where it was measured."""
+    panels = [
+        (f"{run['experiment']}\n{key}", run["planted"][key], [level for level in run["slopes"] if level["parameter"] == key])
+        for run in runs
+        for key in dict.fromkeys(level["parameter"] for level in run.get("slopes", ()))
+    ]
+    if panels:
+        figures.slopes(panels, path)
+        yield picture(path, "Hypergradient of a parameter over its level, all others as planted, with two standard errors of 40 steps; dashed: planted")
 
 
 def lines(name: str, runs: Sequence[Run]) -> Iterator[list[str]]:
