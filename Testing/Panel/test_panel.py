@@ -25,6 +25,7 @@ from Learn2SynthLib.__main__ import main
 from Learn2SynthLib.files import write_json
 from Learn2SynthLib.labels import load_table
 from Learn2SynthLib.run import Run
+from Testing.Panel.processes import end_all, fake_library
 
 MODULE = Path(__file__).resolve().parents[2] / "Learn2Synth" / "Learn2Synth.py"
 TINY = "network.features=[3,4] grid.shape=[16,16] batch_size=2 learn2synth.start=0 learn2synth.duration=1"
@@ -123,6 +124,19 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     chosen = ["--target", "brain-coarse", "--steps", "2", "--device", "cpu", "--set", *TINY.split()]
     assert main(["train", str(folder / "run"), "--real", image, labels, *chosen]) == 0
     return Run(folder / "run").model_path.rename(folder / "klein & fein.l2s")
+
+
+@pytest.fixture
+def waiting(panel: Panel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """A training that was started here, by a process that says that it reads its data, and waits until it is stopped."""
+    says = "(Path(sys.argv[2]) / 'events.jsonl').write_text(json.dumps({'event': 'loading', 'subjects': 1}) + chr(10))"
+    fake_library(tmp_path, monkeypatch, f"{says}\nwait_for(Path(sys.argv[2]) / 'stop')")
+    panel.use_loaded_head()
+    panel.set_training(tmp_path / "run", 2)
+    panel.click(panel.ui.startButton)
+    panel.wait(lambda: panel.phase == "loading", "its first words")
+    yield Run(tmp_path / "run")
+    end_all()
 
 
 def write_head(folder: Path) -> tuple[str, str]:
@@ -390,6 +404,13 @@ def test_a_training_survives_the_scene_it_was_started_in(panel: Panel, tmp_path:
     panel.click(panel.ui.stopButton)
     panel.wait(lambda: panel.phase == "stopped", "the stop")
     panel.idle()
+
+
+def test_a_training_that_is_to_be_kept_stays_so_when_the_scene_closes(panel: Panel, waiting: Run) -> None:
+    panel.ui.keepTrainingCheckBox.checked = True
+    assert not waiting.owner_path.exists()
+    slicer.mrmlScene.Clear(0)
+    assert panel.ui.keepTrainingCheckBox.checked and panel.widget.context.settings.keep and not waiting.owner_path.exists()
 
 
 def test_a_training_that_is_killed_says_so_and_can_be_resumed(panel: Panel, tmp_path: Path) -> None:

@@ -77,12 +77,21 @@ class Section:
 
 def fill(combo: Any, entries: Mapping[Any, str], chosen: Any) -> None:
     """Puts {value: text} into a combo box and selects `chosen` (the first when it is not there), silently."""
-    combo.blockSignals(True)
-    combo.clear()
-    for value, text in entries.items():
-        combo.addItem(text, value)
-    combo.currentIndex = max(0, combo.findData(chosen)) if entries else -1
-    combo.blockSignals(False)
+    with silenced(combo):
+        combo.clear()
+        for value, text in entries.items():
+            combo.addItem(text, value)
+        combo.currentIndex = max(0, combo.findData(chosen)) if entries else -1
+
+
+@contextmanager
+def silenced(widget: Any) -> Iterator[None]:
+    """What the panel shows by itself is nothing that the user chose: `widget` tells of no change meanwhile."""
+    widget.blockSignals(True)
+    try:
+        yield
+    finally:
+        widget.blockSignals(False)
 
 
 def show_progress(bar: Any, fraction: float | None) -> None:

@@ -22,7 +22,7 @@ from ..settings import ALIKE, ANY, Settings
 from ..translation import tr as _
 from ..watching.headline import headline
 from ..watching.progress import Progress
-from .context import Context, Section, fill, remember_model, show_progress
+from .context import Context, Section, fill, remember_model, show_progress, silenced
 
 _OWN = "file..."
 
@@ -69,7 +69,7 @@ class RunSection(Section):
         settings, ui = self.context.settings, self.ui
         live = self.training if self.training is not None and self.training.started_here and self.training.alive else None
         if live is not None:  # a training does not end with the scene that it was started in
-            settings.run = str(live.run.folder)
+            settings.run, settings.keep = str(live.run.folder), live.kept
         fill(ui.strategyComboBox, {name: name for name in STRATEGIES}, settings.strategy)
         learned = {"parametric": _("parameters of the synthesis"), "network": _("a network behind the synthesis"), "both": _("both")}
         fill(ui.enhancementComboBox, learned, settings.enhancement)
@@ -82,11 +82,9 @@ class RunSection(Section):
             settings.preset = preset
         self._offer_presets()
         ui.settingsLineEdit.text = settings.assignments
-        ui.keepTrainingCheckBox.checked = settings.keep
         settings.run = settings.run or _free_folder()
-        ui.runPathLineEdit.blockSignals(True)
-        ui.runPathLineEdit.currentPath = settings.run
-        ui.runPathLineEdit.blockSignals(False)
+        with silenced(ui.keepTrainingCheckBox), silenced(ui.runPathLineEdit):
+            ui.keepTrainingCheckBox.checked, ui.runPathLineEdit.currentPath = settings.keep, settings.run
         if live is not None:
             self.opened(live.run, self.progress, False)
         else:

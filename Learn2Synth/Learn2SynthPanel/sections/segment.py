@@ -17,7 +17,7 @@ from ..nodes import is_preview
 from ..scene.results import VOLUMES_TABLE, Columns, read_volumes_table
 from ..settings import Source
 from ..translation import tr as _
-from .context import Context, Section, fill, known_models, remember_model, show_progress, text_item, tidy
+from .context import Context, Section, fill, known_models, remember_model, show_progress, silenced, text_item, tidy
 
 _SHOWN = "vtkMRMLScalarVolumeNode"
 _FITTING = 3  # columns that need no scrolling
@@ -47,10 +47,9 @@ class SegmentSection(Section):
     def restore(self) -> None:
         combo = self.ui.segmentVolumesComboBox
         chosen = {source.node for source in self.context.settings.volumes}
-        combo.blockSignals(True)
-        for node in _loaded_volumes() + slicer.util.getNodesByClass("vtkMRMLSequenceNode"):
-            combo.setCheckState(node, qt.Qt.Checked if node.GetID() in chosen else qt.Qt.Unchecked)
-        combo.blockSignals(False)
+        with silenced(combo):
+            for node in _loaded_volumes() + slicer.util.getNodesByClass("vtkMRMLSequenceNode"):
+                combo.setCheckState(node, qt.Qt.Checked if node.GetID() in chosen else qt.Qt.Unchecked)
         self.offer_models()
         self.show_volumes()
         self.update()

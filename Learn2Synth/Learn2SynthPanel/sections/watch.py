@@ -12,7 +12,7 @@ from ..translation import tr as _
 from ..watching.charts import chart_titles, range_title
 from ..watching.progress import Progress
 from ..watching.watch import Watch
-from .context import Context, Section, fill, selected_rows, text_item, tidy
+from .context import Context, Section, fill, selected_rows, silenced, text_item, tidy
 
 
 class WatchSection(Section):
@@ -94,9 +94,8 @@ class WatchSection(Section):
         if self.watch is not None:
             self.watch.forget()
             self.watch = None
-        self.ui.showPreviewsCheckBox.blockSignals(True)
-        self.ui.showPreviewsCheckBox.checked = False
-        self.ui.showPreviewsCheckBox.blockSignals(False)
+        with silenced(self.ui.showPreviewsCheckBox):
+            self.ui.showPreviewsCheckBox.checked = False
         self._update()
 
     def _update(self) -> None:
@@ -104,10 +103,9 @@ class WatchSection(Section):
         history = self.watch.history if self.watch is not None else None
         steps = history.steps if history is not None else []
         slider = self.ui.historySlider
-        slider.blockSignals(True)
-        slider.maximum = max(0, len(steps) - 1)
-        slider.value = steps.index(history.step) if history is not None and history.step in steps else 0
-        slider.blockSignals(False)
+        with silenced(slider):
+            slider.maximum = max(0, len(steps) - 1)
+            slider.value = steps.index(history.step) if history is not None and history.step in steps else 0
         slider.enabled = len(steps) > 1
         self.ui.newestButton.enabled = bool(history is not None and steps and not history.at_newest)
         self.ui.historyLabel.text = _("step {step}").format(step=history.step) if history is not None and steps else ""
