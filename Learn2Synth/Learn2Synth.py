@@ -4,6 +4,7 @@ This file is what Slicer asks for; the panel's sections are in Learn2SynthPanel,
 """
 
 import sys
+import traceback
 from pathlib import Path
 
 import qt
@@ -56,6 +57,7 @@ class Learn2SynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         VTKObservationMixin.__init__(self)
         self.logic = None
         self.sections = ()
+        self.failed = set()
         self.importing = False
         self.reloading = False
 
@@ -179,10 +181,20 @@ class Learn2SynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onTick(self):
         for section in self.sections:
-            section.tick()
+            self._tick(section)
         if not any(section.active for section in self.sections):
             self.timer.stop()
             self.segment.offer_models()
+
+    def _tick(self, section):
+        """What goes wrong in one section is told once, however often it is met, and stops no other."""
+        try:
+            section.tick()
+        except Exception as error:
+            if section not in self.failed:
+                self.failed.add(section)  # before it is shown: the timer goes on behind the window
+                self.context.report.append(str(error))
+                slicer.util.errorDisplay(f"{_('Learn2Synth met an unexpected error.')}\n\n{error}", detailedText=traceback.format_exc())
 
     def onReload(self):
         """Reloads the panel and the library too."""

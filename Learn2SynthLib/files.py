@@ -79,6 +79,11 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
+def is_there(path: str | Path) -> bool:
+    """Whether there is a file. One in a folder that may not be read, or on a disk that is lost, counts as gone: `Path.is_file` would raise."""
+    return os.path.isfile(path)
+
+
 def is_the_systems(name: str) -> bool:
     """Whether a file of that name is one that file managers leave in folders that they show; `._`: what macOS keeps of a file on disks of other systems."""
     return name.lower() in _BY_THE_SYSTEM or name.startswith("._")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError
-from .files import written_aside
+from .files import is_there, written_aside
 from .labels import LabelTable
 
 SCHEMA = 1
@@ -48,7 +48,7 @@ class Model:
     def read(cls, path: str | Path) -> Model:
         """Raises InputError when the file is missing, no bundle, corrupt, or made by a newer version."""
         path = Path(path)
-        if not path.is_file():
+        if not is_there(path):
             raise InputError(path, "no such model", remedy="give a .l2s file, the folder of a run, or the name of a shipped model")
         try:
             with zipfile.ZipFile(path) as bundle:

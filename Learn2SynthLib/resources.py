@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError, nearest
+from .files import is_there
 
 _PACKAGE = Path(__file__).resolve().parent
 _FOLDERS = (_PACKAGE / "Resources", _PACKAGE.parent / "Resources")
@@ -37,7 +38,7 @@ def read_named(folder: str, name_or_path: str, what: str) -> tuple[Any, Path]:
     """
     known = names(folder, ".json")
     path = resource(folder, f"{name_or_path}.json") if name_or_path in known else Path(name_or_path)
-    if not path.is_file():
+    if not is_there(path):
         raise InputError(what, f"'{name_or_path}' is neither one of them nor a file", ", ".join(known), nearest(name_or_path, known))
     try:
         return json.loads(path.read_text(encoding="utf-8")), path

@@ -13,13 +13,13 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from .config import RunConfig
 from .errors import InputError
-from .files import is_the_systems, remove, write_json
+from .files import is_the_systems, is_there, remove, write_json
 
 # Where the record of the holder ends and the locked byte lies: on Windows a locked byte cannot be read by others.
 _LOCKED_BYTE = 1 << 20
@@ -47,7 +47,7 @@ class Run:
     inputs = property(lambda self: self.folder / "inputs")  # scans, label maps and tables that it wrote for the training
 
     def exists(self) -> bool:
-        return self.config_path.is_file()
+        return is_there(self.config_path)
 
     def occupied(self) -> bool:
         """Whether the folder holds something that is no run."""
@@ -118,7 +118,7 @@ class Run:
 
     def in_use(self) -> bool:
         """Whether a living process trains this run; to who may only read it, one that was killed looks alive."""
-        if not self.lock_path.is_file():
+        if not is_there(self.lock_path):
             return False
         try:
             with open(self.lock_path, "a+", encoding="utf-8") as file:
@@ -127,7 +127,9 @@ class Run:
                     _unlock(file)
                 return locked is False
         except OSError:  # somebody else's run, or a folder that is shared for reading
-            return self._last_word() == "started"
+            with suppress(OSError):  # or that nobody may read
+                return self._last_word() == "started"
+            return False
 
     def holder(self) -> str:
         """The process that holds, or last held, the run, in words."""
@@ -159,12 +161,13 @@ class Run:
         return self.events_from(0)[0]
 
     def events_from(self, offset: int) -> tuple[list[dict[str, Any]], int]:
-        """(whole events from byte `offset` on, offset to go on from)."""
-        if not self.events_path.is_file():
+        """(whole events from byte `offset` on, offset to go on from). Raises OSError where they may not be read."""
+        try:
+            with open(self.events_path, "rb") as file:
+                file.seek(offset)
+                whole, _, _ = file.read().rpartition(b"\n")
+        except (FileNotFoundError, NotADirectoryError):
             return [], 0
-        with open(self.events_path, "rb") as file:
-            file.seek(offset)
-            whole, _, _ = file.read().rpartition(b"\n")
         return [event for line in whole.splitlines() if (event := _parse_event(line))], offset + (len(whole) + 1 if whole else 0)
 
     def status(self) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from Learn2SynthLib.errors import InputError
+from Learn2SynthLib.files import is_there
 from Learn2SynthLib.learned import interval, learned_ranges
 from Learn2SynthLib.model import Model
 from Learn2SynthLib.resources import names, resource
@@ -23,9 +24,9 @@ def shipped() -> list[str]:
 
 def bundle_of(model: str) -> Path:
     """The file of a shipped model's name, of a run folder, or of a bundle. Raises InputError when there is none."""
-    path = resource("Models", f"{model}.l2s") if model in shipped() else Path(model)
-    path = path / "best.l2s" if path.is_dir() else path
-    if not model or not path.is_file():
+    named = resource("Models", f"{model}.l2s") if model in shipped() else Path(model)
+    path = next(filter(is_there, (named, named / "best.l2s")), None) if model else None
+    if path is None:
         remedy = _("choose another model, import one, or train one")
         raise InputError(model or _("model"), _("there is no such model") if model else _("no model is chosen"), remedy=remedy)
     return path

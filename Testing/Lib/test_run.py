@@ -12,6 +12,8 @@ import pytest
 from Learn2SynthLib.config import RunConfig
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.files import write_json, written_aside
+from Learn2SynthLib.labels import load_table
+from Learn2SynthLib.model import Model
 from Learn2SynthLib.run import Run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -123,6 +125,28 @@ def test_a_run_that_may_only_be_read_is_followed_by_its_last_word(tmp_path: Path
     run.append("finished", step=1)
     monkeypatch.setattr("Learn2SynthLib.run.open", refusing, raising=False)
     assert not run.in_use() and run.status() == "finished"
+
+
+def test_a_run_that_may_not_even_be_looked_at_counts_as_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run(tmp_path)
+    run.prepare({}, {})
+    run.append("started", step=0)
+    run.lock_path.touch()
+    with monkeypatch.context() as unreadable:
+        unreadable.setattr("Learn2SynthLib.run.open", refusing, raising=False)
+        assert run.exists() and not run.in_use()
+        with pytest.raises(PermissionError):
+            run.events()
+    look = os.stat
+    monkeypatch.setattr("os.stat", lambda path, **options: refusing(path) if str(path).startswith(str(tmp_path)) else look(path, **options))
+    assert not run.exists() and not run.in_use()
+    for read, name in ((Model.read, "best.l2s"), (load_table, "own.json")):
+        with pytest.raises(InputError):
+            read(str(tmp_path / name))
+
+
+def refusing(path: object, *_mode: object, **_options: object) -> None:
+    raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
 
 def test_what_a_file_manager_leaves_behind_is_nothing(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,19 @@ def test_a_model_that_is_gone_is_told(tmp_path: Path, missing: str) -> None:
     (tmp_path / "empty folder").mkdir()
     with pytest.raises(InputError, match=f"{missing}: there is no such model; choose another"):
         models.read_card(str(tmp_path / missing))
+
+
+def test_a_model_that_nobody_may_look_at_is_told(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    look = os.stat
+
+    def refusing(path: Any, **options: Any) -> Any:
+        if str(path).startswith(str(run)):
+            raise PermissionError(13, "Permission denied")
+        return look(path, **options)
+
+    monkeypatch.setattr("os.stat", refusing)
+    with pytest.raises(InputError, match="there is no such model"):
+        models.bundle_of(str(run))
 
 
 def test_a_damaged_model_is_told(run: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -411,6 +412,27 @@ def test_a_training_that_is_to_be_kept_stays_so_when_the_scene_closes(panel: Pan
     assert not waiting.owner_path.exists()
     slicer.mrmlScene.Clear(0)
     assert panel.ui.keepTrainingCheckBox.checked and panel.widget.context.settings.keep and not waiting.owner_path.exists()
+
+
+def test_a_training_whose_disk_is_lost_says_so_and_goes_on_when_it_is_back(panel: Panel, waiting: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(_run: Run, _offset: int) -> None:
+        raise OSError(errno.EHOSTDOWN, "Host is down")
+
+    with monkeypatch.context() as without_disk:
+        without_disk.setattr(Run, "events_from", lost)
+        panel.wait(lambda: "Host is down" in panel.ui.headlineLabel.text, "a word about it")
+        assert "Host is down" in panel.ui.trainMessageLabel.text and panel.ui.stopButton.enabled
+    panel.wait(lambda: "Reading 1 subjects" in panel.ui.headlineLabel.text, "the usual words")
+
+
+def test_a_section_that_fails_is_told_once_and_stops_no_other(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks: list[str] = []
+    monkeypatch.setattr(panel.widget.environment, "tick", lambda: 1 / 0)
+    monkeypatch.setattr(panel.widget.watch, "tick", lambda: ticks.append("watch"))
+    panel.widget.onTick()
+    panel.widget.onTick()
+    assert ticks == ["watch", "watch"] and ["division" in shown.text for shown in panel.host.dialogs.shown] == [True]
+    assert "division by zero" in panel.widget.context.report
 
 
 def test_a_training_that_is_killed_says_so_and_can_be_resumed(panel: Panel, tmp_path: Path) -> None:

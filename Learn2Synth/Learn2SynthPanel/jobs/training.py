@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from Learn2SynthLib.errors import InputError
-from Learn2SynthLib.files import remove
+from Learn2SynthLib.files import is_there, remove
 from Learn2SynthLib.run import Run
 
 from ..translation import tr as _
@@ -67,7 +67,7 @@ class Training:
 
     @property
     def kept(self) -> bool:
-        return not self.run.owner_path.is_file()
+        return not is_there(self.run.owner_path)
 
     @property
     def started_here(self) -> bool:

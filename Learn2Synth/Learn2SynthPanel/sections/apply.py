@@ -10,7 +10,7 @@ import qt
 import slicer
 
 from Learn2SynthLib.errors import InputError
-from Learn2SynthLib.files import written_aside
+from Learn2SynthLib.files import is_there, written_aside
 from Learn2SynthLib.run import Run
 
 from .. import models
@@ -36,7 +36,7 @@ class ApplySection:
 
     def update(self) -> None:
         """Shows the newest model of the run."""
-        path = self.run.model_path if self.run is not None and self.run.model_path.is_file() else None
+        path = self.run.model_path if self.run is not None and is_there(self.run.model_path) else None
         missing = "" if path else _("There is no model yet: start a training, or open one.")
         self.context.enable(self.ui.applyButton, missing)
         self.context.enable(self.ui.saveModelButton, missing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from itertools import count
 from pathlib import Path
@@ -214,7 +215,11 @@ class RunSection(Section):
         training = self.training
         if training is None:
             return
-        events = training.poll()
+        problem = ""
+        try:
+            events = training.poll()
+        except OSError as error:
+            events, problem = [], _("What the training tells cannot be read ({reason}).").format(reason=error.strerror or error)
         if events:
             self._heard = time.monotonic()
             self.progress.add(events)
@@ -224,14 +229,14 @@ class RunSection(Section):
         alive = training.alive
         if not alive:
             self._stopping = False
-        self._show(alive)
+        self._show(alive, problem)
         self.update()
 
-    def _show(self, alive: bool) -> None:
-        text = headline(self.progress, alive, time.monotonic() - self._heard)
+    def _show(self, alive: bool, problem: str) -> None:
+        text = problem or headline(self.progress, alive, time.monotonic() - self._heard)
         if self._stopping:
             text = _("Stopping after this step ... {headline}").format(headline=text)
-        wrong = self.progress.phase == "failed" or (not alive and self.progress.under_way)
+        wrong = bool(problem) or self.progress.phase == "failed" or (not alive and self.progress.under_way)
         for label in (self.ui.trainMessageLabel, self.ui.headlineLabel):
             if label.text != text:
                 self.context.say(label, text, wrong=wrong)
@@ -273,4 +278,4 @@ def _preset_title(name: str) -> str:
 def _free_folder() -> str:
     """A folder for the next training, in the user's own."""
     folders = (Path.home() / "Learn2Synth" / f"training-{number}" for number in count(1))
-    return str(next(folder for folder in folders if not folder.exists()))
+    return str(next(folder for folder in folders if not os.path.exists(folder)))
