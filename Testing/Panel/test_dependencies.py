@@ -16,11 +16,15 @@ from Learn2SynthLib.resources import resource
 
 
 class Packaging(types.ModuleType):
-    """`slicer.packaging` as far as it is used. declines: what the user says no to. fails: pip does. calls: what was asked for."""
+    """`slicer.packaging` as far as it is used.
+
+    declines: what the user says no to. fails: pip does. does_not_import: why torch, once it is installed, is none for Slicer. calls: what was asked for.
+    """
 
     def __init__(self, *missing: str) -> None:
         super().__init__("slicer.packaging")
         self.missing, self.declines, self.fails = set(missing), False, False
+        self.does_not_import: Exception | None = None
         self.calls: list[Any] = []
 
     def load_requirements(self, path: str) -> list[Requirement]:
@@ -43,6 +47,8 @@ class Packaging(types.ModuleType):
         if self.declines:
             return None
         self.missing.discard("torch")
+        if self.does_not_import:
+            raise self.does_not_import
         return object()
 
 
@@ -87,6 +93,13 @@ def test_a_no_of_the_user_is_told_and_nothing_else_is_asked(packaging: Packaging
     with pytest.raises(InputError) as refusal:
         dependencies.install()
     assert refusal.value.found == found and "Install..." in refusal.value.remedy and len(packaging.calls) == 1
+
+
+@pytest.mark.parametrize("error", [ImportError("DLL load failed"), OSError("libcudart.so: cannot open shared object file")])
+def test_a_torch_that_slicer_cannot_import_itself_is_judged_by_whether_it_is_there(packaging: Packaging, error: Exception) -> None:
+    packaging.missing, packaging.does_not_import = {"torch", "tqdm"}, error
+    dependencies.install()
+    assert packaging.missing == set() and packaging.calls == [(True, ">=2.2"), (OTHERS, "Learn2Synth")]
 
 
 def test_without_the_extension_it_is_named(packaging: Packaging, monkeypatch: pytest.MonkeyPatch) -> None:

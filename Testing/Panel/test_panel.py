@@ -23,6 +23,7 @@ from Learn2SynthPanel.sections.segment import doubts
 from Learn2SynthPanel.self_test import add_head
 
 from Learn2SynthLib.__main__ import main
+from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.files import write_json
 from Learn2SynthLib.labels import load_table
 from Learn2SynthLib.run import Run
@@ -185,6 +186,24 @@ def test_a_missing_torch_is_told_and_installed_only_after_asking(host: Any, mode
     assert [requirement.split(">")[0] for requirement in host.packaging.installed] == ["torch"]
     panel.wait(lambda: panel.segmentations, "a segmentation")
     panel.idle()
+
+
+def test_a_second_click_while_packages_are_installed_is_refused(host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.packaging.missing = {"torch"}
+    panel = Panel(host)
+    said: list[str] = []
+
+    def install() -> None:
+        """As pip does, lets events happen while it runs."""
+        said.append(panel.ui.environmentLabel.text)
+        if len(said) == 1:
+            panel.widget.check.onCheck()
+        raise InputError("packages", "were not installed")
+
+    monkeypatch.setattr("Learn2SynthPanel.jobs.dependencies.install", install)
+    panel.click(panel.ui.installButton)
+    assert len(said) == 1 and "may not answer for several minutes" in said[0]
+    assert "are being installed" in panel.ui.checkMessageLabel.text and "were not installed" in panel.ui.environmentLabel.text
 
 
 # --- segmenting

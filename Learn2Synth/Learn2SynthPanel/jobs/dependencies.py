@@ -59,5 +59,9 @@ def _install_torch() -> None:
     except ImportError as error:
         remedy = _("install the extension 'PyTorch' in the Extensions Manager and restart Slicer")
         raise InputError("PyTorch", _("is missing, and the extension that installs it too"), remedy=remedy) from error
-    if PyTorchUtilsLogic().installTorch(askConfirmation=True, torchVersionRequirement=TORCH.removeprefix("torch")) is None:
+    try:
+        installed = PyTorchUtilsLogic().installTorch(askConfirmation=True, torchVersionRequirement=TORCH.removeprefix("torch"))
+    except (ImportError, OSError):  # it ends by an import into Slicer's own process, where we need no torch; whether it is there is looked up later
+        return
+    if installed is None:
         raise RuntimeError(_("PyTorch was declined, or pip failed: the Python console tells"))

@@ -26,6 +26,7 @@ class EnvironmentSection(Section):
         self.context, self.ui = context, context.ui
         self.job: Job | None = None
         self.computer: dict[str, Any] = {}
+        self._installing = False
         self.ui.installButton.connect("clicked()", self.onInstall)
         self.ui.copyReportButton.connect("clicked()", self.onCopy)
         self._offer_devices({})
@@ -58,15 +59,25 @@ class EnvironmentSection(Section):
         self.context.say(self.ui.environmentLabel, text, wrong)
 
     def ready(self) -> None:
-        """Installs what is missing, after asking. Raises InputError when it stays missing."""
+        """Installs what is missing, after asking. Raises InputError when it stays missing, and while an installation is under way."""
+        if self._installing:  # pip lets Slicer's windows live now and then
+            raise InputError(_("packages"), _("are being installed"), remedy=_("wait until that has ended"))
         if dependencies.missing():
+            self._install()
+
+    def _install(self) -> None:
+        self._installing = True
+        self._say(_("Installing, once you agree. PyTorch is large: Slicer may not answer for several minutes."))
+        slicer.app.processEvents()  # so that it can be read meanwhile
+        try:
             dependencies.install()
+        finally:
+            self._installing = False
             self.look()
 
     def onInstall(self) -> None:
         with self.context.attempt(self.ui.environmentLabel):
             self.ready()
-        self.look()
 
     @property
     def active(self) -> bool:
