@@ -136,7 +136,11 @@ class Learn2SynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.importing = True
 
     def onSceneEndImport(self, caller, event):
-        self._soon(self.onSceneChanged)  # once the widgets know the new nodes
+        self._soon(self.onSceneOpened)  # once the widgets know the new nodes
+
+    def onSceneOpened(self):
+        self.onSceneChanged()
+        self.segment.tick_shown()
 
     def onSceneChanged(self, caller=None, event=None):
         """A scene was opened, or closed: the panel shows what it says."""

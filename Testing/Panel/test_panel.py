@@ -605,6 +605,14 @@ def test_a_scene_that_is_saved_and_opened_again_restores_the_panel(panel: Panel,
     assert ui.segmentButton.enabled
 
 
+def test_the_volume_of_an_opened_scene_is_ticked(panel: Panel, tmp_path: Path) -> None:
+    add_head(slicer.mrmlScene)
+    slicer.mrmlScene.RemoveNode(slicer.mrmlScene.GetSingletonNode("Learn2Synth", "vtkMRMLScriptedModuleNode"))  # a scene of somebody without the module
+    slicer.util.saveScene(str(tmp_path / "Szene.mrb"), {})
+    slicer.util.loadScene(str(tmp_path / "Szene.mrb"), {})
+    panel.wait(lambda: [node.GetName() for node in panel.widget.segment.volumes()] == ["Head"], "the ticked volume")
+
+
 def test_a_table_or_preset_that_is_not_on_this_computer_gives_way_to_the_usual_one(panel: Panel) -> None:
     panel.widget.context.settings.scans_table = panel.widget.context.settings.preset = "/nirgends/Tabelle.json"
     panel.widget.saveSettings()
