@@ -223,6 +223,24 @@ def test_on_a_fresh_install_one_click_segments_the_volume_that_is_loaded(host: A
     assert owner == hierarchy.GetItemParent(hierarchy.GetItemByDataNode(image))
 
 
+def test_the_tick_follows_the_volume_that_is_looked_at_until_the_user_sets_one(panel: Panel) -> None:
+    def load() -> Any:
+        volume = add_head(slicer.mrmlScene)[0]
+        slicer.app.applicationLogic().GetSelectionNode().SetActiveVolumeID(volume.GetID())
+        return volume
+
+    first = load()
+    panel.wait(lambda: panel.widget.segment.volumes() == [first], "the first tick")
+    second = load()
+    panel.wait(lambda: panel.widget.segment.volumes() == [second], "the tick to follow")
+    panel.tick(first)
+    panel.ui.segmentVolumesComboBox.setCheckState(second, qt.Qt.Unchecked)
+    load()
+    panel.host.app.processEvents()
+    panel.widget.enter()
+    assert panel.widget.segment.volumes() == [first]
+
+
 def test_two_volumes_are_segmented_beside_themselves(panel: Panel, model: Path) -> None:
     scene, hierarchy = slicer.mrmlScene, slicer.mrmlScene.GetSubjectHierarchyNode()
     first, second = add_head(scene)[0], add_head(scene)[0]

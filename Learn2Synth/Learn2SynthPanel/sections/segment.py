@@ -30,6 +30,7 @@ class SegmentSection(Section):
     def __init__(self, context: Context, ready: Any, clear_views: Any) -> None:
         self.context, self.ready, self.clear_views, self.ui = context, ready, clear_views, context.ui
         self.work: Segmenting | None = None
+        self._ticked_here = ""  # ID of the volume that the panel has ticked by itself; empty once the user has chosen
         ui = self.ui
         ui.segmentVolumesComboBox.connect("checkedNodesChanged()", self.onVolumesChanged)
         ui.modelComboBox.connect("currentIndexChanged(int)", self.onModelChanged)
@@ -47,6 +48,7 @@ class SegmentSection(Section):
     def restore(self) -> None:
         combo = self.ui.segmentVolumesComboBox
         chosen = {source.node for source in self.context.settings.volumes}
+        self._ticked_here = ""
         with silenced(combo):
             for node in _loaded_volumes() + slicer.util.getNodesByClass("vtkMRMLSequenceNode"):
                 combo.setCheckState(node, qt.Qt.Checked if node.GetID() in chosen else qt.Qt.Unchecked)
@@ -55,13 +57,17 @@ class SegmentSection(Section):
         self.update()
 
     def tick_shown(self) -> None:
-        """Ticks the volume that the user looks at, where nothing is ticked yet: one click is to be enough."""
-        if self.volumes():
+        """Ticks the volume that the user looks at, where he has ticked none himself: one click is to be enough."""
+        ticked = self.volumes()
+        if ticked and [node.GetID() for node in ticked] != [self._ticked_here]:
             return
         active = slicer.mrmlScene.GetNodeByID(slicer.app.applicationLogic().GetSelectionNode().GetActiveVolumeID() or "")
         loaded = [node for node in _loaded_volumes() if node is active] or _loaded_volumes()
-        if len(loaded) == 1:
-            self.ui.segmentVolumesComboBox.setCheckState(loaded[0], qt.Qt.Checked)
+        if len(loaded) == 1 and loaded != ticked:
+            for state, nodes in ((qt.Qt.Unchecked, ticked), (qt.Qt.Checked, loaded)):
+                for node in nodes:
+                    self.ui.segmentVolumesComboBox.setCheckState(node, state)
+            self._ticked_here = loaded[0].GetID()
 
     def offer_models(self) -> None:
         chosen = self.context.settings.model
@@ -79,6 +85,7 @@ class SegmentSection(Section):
         return list(self.ui.segmentVolumesComboBox.checkedNodes())
 
     def onVolumesChanged(self) -> None:
+        self._ticked_here = ""
         self.context.settings.volumes = [Source(node=node.GetID()) for node in self.volumes()]
         self.context.save()
         self.update()
