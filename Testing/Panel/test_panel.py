@@ -444,6 +444,21 @@ def test_a_training_survives_the_scene_it_was_started_in(panel: Panel, tmp_path:
     panel.idle()
 
 
+def test_resume_means_the_folder_that_is_shown(panel: Panel, waiting: Run, tmp_path: Path) -> None:
+    path = panel.ui.runPathLineEdit
+    assert not path.enabled and "under way" in path.toolTip
+    panel.click(panel.ui.stopButton)
+    panel.idle()
+    assert path.enabled and "folder" in path.toolTip
+    for name in ("here", "there"):
+        Run(tmp_path / name).prepare({}, {})
+    path.currentPath = str(tmp_path / "here")
+    with Run(tmp_path / "here").locked():  # by a training of somebody else
+        path.currentPath = str(tmp_path / "there")
+        panel.wait(lambda: panel.ui.resumeButton.enabled, "Resume")
+        assert panel.widget.run.training.run.folder == tmp_path / "there"
+
+
 def test_a_training_that_is_to_be_kept_stays_so_when_the_scene_closes(panel: Panel, waiting: Run) -> None:
     panel.ui.keepTrainingCheckBox.checked = True
     assert not waiting.owner_path.exists()

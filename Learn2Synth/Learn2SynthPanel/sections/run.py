@@ -68,7 +68,7 @@ class RunSection(Section):
     def restore(self) -> None:
         """Shows the settings of the scene, and follows the run that it names."""
         settings, ui = self.context.settings, self.ui
-        live = self.training if self.training is not None and self.training.started_here and self.training.alive else None
+        live = self._live
         if live is not None:  # a training does not end with the scene that it was started in
             settings.run, settings.keep = str(live.run.folder), live.kept
         fill(ui.strategyComboBox, {name: name for name in STRATEGIES}, settings.strategy)
@@ -126,9 +126,8 @@ class RunSection(Section):
     def onFolder(self, path: str) -> None:
         self.context.settings.run = path
         self._chosen()
-        if not (self.training and self.training.alive):
-            self.context.say(self.ui.trainMessageLabel, "")
-            self.follow(path)
+        self.context.say(self.ui.trainMessageLabel, "")
+        self.follow(path)
 
     def onKeep(self, keep: bool) -> None:
         self.context.settings.keep = keep
@@ -141,6 +140,12 @@ class RunSection(Section):
         self.update()
 
     # --- what is done
+
+    @property
+    def _live(self) -> Training | None:
+        """The training that was started here, while it lasts."""
+        training = self.training
+        return training if training is not None and training.started_here and training.alive else None
 
     def follow(self, folder: str, show: bool = False) -> None:
         """Follows the run in a folder, where there is one: it may be training, here or elsewhere, or have ended."""
@@ -256,6 +261,7 @@ class RunSection(Section):
         missing = _("A training is under way.") if alive else lacking(settings) or refused or refused_folder(settings.run)
         self.context.enable(ui.startButton, missing)
         self.context.enable(ui.resumeButton, self._why_no_resume(alive))
+        self.context.enable(ui.runPathLineEdit, _("A training is under way.") if self._live else "")  # what it shows is what Stop and Resume mean
         ui.stopButton.enabled = alive
         ui.stopButton.text = _("Stop now") if alive and self._stopping else _("Stop")
         self.context.say(ui.strategyLabel, STRATEGIES[settings.strategy].summary)
