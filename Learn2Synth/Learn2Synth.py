@@ -5,6 +5,7 @@ This file is what Slicer asks for; the panel's sections are in Learn2SynthPanel,
 
 import sys
 import traceback
+from contextlib import ExitStack
 from pathlib import Path
 
 import qt
@@ -115,12 +116,13 @@ class Learn2SynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self):
         """Slicer closes, or reloads the module: nothing of ours stays behind but a training that was to be kept, which a reload does not end either."""
         self.timer.stop()
-        if not self.reloading:
-            self.run.leave()
-        for section in self.sections:
-            section.stop()
-        self.sections = ()
-        self.removeObservers()
+        with ExitStack() as last:  # each in any case, whatever another meets
+            last.callback(self.removeObservers)
+            for section in self.sections:
+                last.callback(section.stop)
+            if not self.reloading:
+                last.callback(self.run.leave)
+            self.sections = ()
 
     def saveSettings(self):
         if not self.importing:

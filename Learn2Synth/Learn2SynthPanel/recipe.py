@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +157,12 @@ def lacking(settings: Settings) -> str:
     if "unlabelled" in needs and not settings.unlabelled:
         return _("Add at least one scan without labels (2b. Scans without labels).")
     return ""
+
+
+def free_folder() -> str:
+    """A folder for the next training, in the user's own."""
+    folders = (Path.home() / "Learn2Synth" / f"training-{number}" for number in count(1))
+    return str(next(folder for folder in folders if not os.path.exists(folder)))
 
 
 def refused_folder(path: str) -> str:

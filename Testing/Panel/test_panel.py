@@ -459,6 +459,31 @@ def test_resume_means_the_folder_that_is_shown(panel: Panel, waiting: Run, tmp_p
         assert panel.widget.run.training.run.folder == tmp_path / "there"
 
 
+@pytest.mark.usefixtures("waiting")
+def test_a_disk_that_refuses_is_told_before_the_headline(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusing(*_arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Run, "request_stop", refusing)
+    monkeypatch.setattr("Learn2SynthPanel.jobs.training.remove", refusing)
+    panel.ui.keepTrainingCheckBox.checked = True
+    panel.wait(lambda: "(No space left on device); try again Reading" in panel.ui.trainMessageLabel.text, "a word about Keep")
+    panel.click(panel.ui.stopButton)
+    panel.wait(lambda: "press Stop again" in panel.ui.trainMessageLabel.text, "a word about Stop")
+    panel.click(panel.ui.stopButton)
+    panel.idle()
+
+
+def test_whatever_one_section_meets_the_others_end_with_the_panel(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped: list[str] = []
+    monkeypatch.setattr(panel.widget.check, "stop", lambda: 1 / 0)
+    for section in (panel.widget.environment, panel.widget.watch):
+        monkeypatch.setattr(section, "stop", lambda: stopped.append("stopped"))
+    with pytest.raises(ZeroDivisionError):
+        panel.widget.cleanup()
+    assert len(stopped) == 2 and not list(panel.widget.Observations)
+
+
 def test_a_training_that_is_to_be_kept_stays_so_when_the_scene_closes(panel: Panel, waiting: Run) -> None:
     panel.ui.keepTrainingCheckBox.checked = True
     assert not waiting.owner_path.exists()

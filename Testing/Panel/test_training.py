@@ -264,6 +264,26 @@ def test_stop_now_ends_what_does_not_listen(training: Training, fake: Callable[[
     assert training.poll() == [] and not training.alive
 
 
+def test_a_disk_that_refuses_is_told_and_the_training_can_be_ended_all_the_same(
+    training: Training, fake: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(*_arguments: Any, **_options: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    fake(f"{HOLD}    time.sleep(600)")
+    training.start([], keep=False)
+    follow(training, "started")
+    monkeypatch.setattr(Path, "touch", refusing)
+    monkeypatch.setattr(Path, "unlink", refusing)
+    monkeypatch.setattr(Path, "write_text", refusing)
+    training.leave()
+    for action in (lambda: training.keep(True), lambda: training.keep(False), training.stop, Training(training.run, training._launcher).stop_now):
+        with pytest.raises(InputError, match="cannot be written .No space left on device"):
+            action()
+    training.stop_now()
+    wait_until(lambda: not training.poll() and not training.alive)
+
+
 def test_of_a_resumed_run_the_old_end_is_told_but_not_taken_for_the_new(training: Training, fake: Callable[[str], None]) -> None:
     fake("print('learn2synth: torch is gone', file=sys.stderr)\nsys.exit(2)")
     training.run.folder.mkdir(parents=True)

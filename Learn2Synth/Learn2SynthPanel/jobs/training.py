@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from Learn2SynthLib.errors import InputError
@@ -45,25 +46,31 @@ class Training:
         self._earlier += earlier
         self._last, self._ended_here, self._kill_at, self._look_at = "", False, None, 0.0
         owned = ["--owner", str(self.run.owner_path)]
-        try:
+        with self._writing(_("free some space or choose another folder")):
             self.run.folder.mkdir(parents=True, exist_ok=True)
             self.run.clear_stop()
             self.keep(keep)
             self._worker = self._launcher().start(["train", str(self.run.folder), *arguments, *owned], self.run.log_path)
+
+    @contextmanager
+    def _writing(self, remedy: str) -> Iterator[None]:
+        """Raises InputError with that remedy where the disk refuses."""
+        try:
+            yield
         except OSError as error:
-            found = _("cannot be written ({reason})").format(reason=error.strerror or error)
-            raise InputError(self.run.folder, found, remedy=_("free some space or choose another folder")) from error
+            raise InputError(self.run.folder, _("cannot be written ({reason})").format(reason=error.strerror or error), remedy=remedy) from error
 
     def resume(self, device: str, keep: bool) -> None:
         """Carries on where the last checkpoint is, with the run's own configuration and data."""
         self.start(["--device", device], keep)
 
     def keep(self, keep: bool) -> None:
-        """Whether the training goes on when this program ends; it can be changed at any time."""
-        if keep:
-            remove(self.run.owner_path)
-        else:
-            self.run.owner_path.write_text(str(os.getpid()), encoding="utf-8")
+        """Whether the training goes on when this program ends; it can be changed at any time. Raises InputError where the disk refuses."""
+        with self._writing(_("try again")):
+            if keep:
+                remove(self.run.owner_path)
+            else:
+                self.run.owner_path.write_text(str(os.getpid()), encoding="utf-8")
 
     @property
     def kept(self) -> bool:
@@ -106,19 +113,23 @@ class Training:
         return [{"event": "failed", "error": _("The training process ended"), "message": worker.last_words(), "advice": advice}]
 
     def stop(self) -> None:
-        """After the current step; everything is kept. A training that has not begun to read its data ends at once."""
+        """After the current step; everything is kept. A training that has not begun to read its data ends at once. Raises InputError where the disk refuses."""
         if not self._last:
             self.stop_now()
-        self.run.request_stop()
+            return
+        with self._writing(_("press Stop again to end it without waiting for the step")):
+            self.run.request_stop()
 
     def stop_now(self) -> None:
         """Without waiting for the current step; what came after the last checkpoint is done again when resumed."""
-        self.run.request_stop()
         if self._worker is not None:
             self._worker.terminate()
             self._ended_here, self._kill_at = True, self._clock() + _PATIENCE
+        with self._writing(_("end it where it was started")) if self._worker is None else suppress(OSError):  # a process of our own has been told already
+            self.run.request_stop()
 
     def leave(self) -> None:
-        """Slicer closes: the training stops by itself, soon, unless it was to be kept."""
+        """Slicer closes: the training stops by itself, soon, unless it was to be kept. Where the disk refuses, it stops once it misses its owner."""
         if self.started_here and not self.kept and self.alive:
-            self.run.request_stop()
+            with suppress(OSError):
+                self.run.request_stop()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
-from itertools import count
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from Learn2SynthLib.run import Run
 
 from ..jobs.training import Training
 from ..jobs.worker import slicer_launcher
-from ..recipe import Recipe, lacking, refused_folder
+from ..recipe import Recipe, free_folder, lacking, refused_folder
 from ..settings import ALIKE, ANY, Settings
 from ..translation import tr as _
 from ..watching.headline import headline
@@ -41,6 +41,7 @@ class RunSection(Section):
         self.progress = Progress()
         self._heard = time.monotonic()  # when it last told something
         self._stopping = False
+        self._refusal = ""  # why the last click was in vain
         ui = self.ui
         for button, slot in ((ui.startButton, self.onStart), (ui.stopButton, self.onStop), (ui.resumeButton, self.onResume), (ui.openRunButton, self.onOpen)):
             button.connect("clicked()", slot)
@@ -83,7 +84,7 @@ class RunSection(Section):
             settings.preset = preset
         self._offer_presets()
         ui.settingsLineEdit.text = settings.assignments
-        settings.run = settings.run or _free_folder()
+        settings.run = settings.run or free_folder()
         with silenced(ui.keepTrainingCheckBox), silenced(ui.runPathLineEdit):
             ui.keepTrainingCheckBox.checked, ui.runPathLineEdit.currentPath = settings.keep, settings.run
         if live is not None:
@@ -133,7 +134,8 @@ class RunSection(Section):
         self.context.settings.keep = keep
         self.context.save()
         if self.training is not None and self.training.started_here:
-            self.training.keep(keep)
+            with self._told_with_the_headline():
+                self.training.keep(keep)
 
     def _chosen(self) -> None:
         self.context.save()
@@ -205,12 +207,19 @@ class RunSection(Section):
     def onStop(self) -> None:
         if self.training is None:
             return
-        if self._stopping:
-            self.training.stop_now()
-        else:
-            self.training.stop()
-            self._stopping = True
+        with self._told_with_the_headline():
+            again, self._stopping = self._stopping, True
+            (self.training.stop_now if again else self.training.stop)()
         self.update()
+
+    @contextmanager
+    def _told_with_the_headline(self) -> Iterator[None]:
+        """What is refused while a training lives is said before its headline, which would take the place of any message."""
+        self._refusal = ""
+        try:
+            yield
+        except InputError as error:
+            self._refusal = str(error)
 
     @property
     def active(self) -> bool:
@@ -233,15 +242,15 @@ class RunSection(Section):
                 remember_model(str(training.run.folder))
         alive = training.alive
         if not alive:
-            self._stopping = False
+            self._stopping, self._refusal = False, ""
         self._show(alive, problem)
         self.update()
 
     def _show(self, alive: bool, problem: str) -> None:
         text = problem or headline(self.progress, alive, time.monotonic() - self._heard)
-        if self._stopping:
-            text = _("Stopping after this step ... {headline}").format(headline=text)
-        wrong = bool(problem) or self.progress.phase == "failed" or (not alive and self.progress.under_way)
+        if self._refusal or self._stopping:
+            text = f"{self._refusal or _('Stopping after this step ...')} {text}"
+        wrong = bool(problem or self._refusal) or self.progress.phase == "failed" or (not alive and self.progress.under_way)
         for label in (self.ui.trainMessageLabel, self.ui.headlineLabel):
             if label.text != text:
                 self.context.say(label, text, wrong=wrong)
@@ -279,9 +288,3 @@ def _preset_title(name: str) -> str:
     config = build_config(name)
     spacing = "x".join(f"{s:g}" for s in config.grid.spacing_mm)
     return _("{name} ({ndim}D, {spacing} mm, {steps} steps)").format(name=name, ndim=config.ndim, spacing=spacing, steps=config.steps)
-
-
-def _free_folder() -> str:
-    """A folder for the next training, in the user's own."""
-    folders = (Path.home() / "Learn2Synth" / f"training-{number}" for number in count(1))
-    return str(next(folder for folder in folders if not os.path.exists(folder)))
