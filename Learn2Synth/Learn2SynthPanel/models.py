@@ -22,6 +22,11 @@ def shipped() -> list[str]:
     return names("Models", ".l2s")
 
 
+def offered() -> list[str]:
+    """Those of them that are made for users: one whose name ends in -tiny is for tests."""
+    return [name for name in shipped() if not name.endswith("-tiny")]
+
+
 def bundle_of(model: str) -> Path:
     """The file of a shipped model's name, of a run folder, or of a bundle. Raises InputError when there is none."""
     named = resource("Models", f"{model}.l2s") if model in shipped() else Path(model)

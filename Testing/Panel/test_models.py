@@ -61,6 +61,10 @@ def test_a_shipped_model_goes_by_its_name(run: Path, monkeypatch: pytest.MonkeyP
     assert models.shipped() == ["brain-2d"] and models.title("brain-2d") == "brain-2d" and models.bundle_of("brain-2d") == run / "best.l2s"
 
 
+def test_a_model_for_tests_is_there_but_not_offered() -> None:
+    assert "brain" in models.offered() and "brain-tiny" not in models.offered() and models.bundle_of("brain-tiny").is_file()
+
+
 def test_no_model_is_told_as_such(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(run)  # a model that happens to lie where Slicer was started is not meant
     with pytest.raises(InputError, match="no model is chosen; choose another model, import one, or train one"):

@@ -215,6 +215,7 @@ def test_on_a_fresh_install_one_click_segments_the_volume_that_is_loaded(host: A
     panel = Panel(host)
     panel.idle()
     assert panel.ui.modelComboBox.currentData == "brain" and "28 structures" in panel.ui.modelSummaryLabel.text
+    assert panel.ui.modelComboBox.count == 1
     panel.click(panel.ui.segmentButton)
     panel.idle()
     assert len(panel.segmentations) == 1 and panel.ui.segmentMessageLabel.text.startswith("Done")

@@ -71,7 +71,7 @@ class SegmentSection(Section):
 
     def offer_models(self) -> None:
         chosen = self.context.settings.model
-        entries = {name: _("{name} (shipped)").format(name=name) for name in models.shipped()}
+        entries = {name: _("{name} (shipped)").format(name=name) for name in models.offered()}
         entries |= {path: models.title(path) for path in [*known_models(), chosen] if path and path not in entries}
         fill(self.ui.modelComboBox, entries or {"": _("none yet: import one, or train one below")}, chosen)
         self.onModelChanged()
