@@ -158,7 +158,15 @@ class Learn2SynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeAdded(self, caller, event, node):
         if node.IsA("vtkMRMLScalarVolumeNode"):
+            self._hidePreviews()
             self._soon(self.segment.tick_shown)  # once it is loaded
+
+    def _hidePreviews(self):
+        """The panel's selectors do not offer what it shows a training with; those of the views have to."""
+        hidden = [node.GetID() for node in previews(slicer.mrmlScene)]
+        ui = self.ui
+        for combo in (ui.segmentVolumesComboBox, ui.labelNodeComboBox, ui.scanVolumeComboBox, ui.scanLabelsComboBox, ui.unlabelledVolumesComboBox):
+            combo.sortFilterProxyModel().hiddenNodeIDs = hidden
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeRemoved(self, caller, event, node):

@@ -10,10 +10,14 @@ _MARK = "Learn2Synth.shows"
 def add_node(scene: Any, kind: str, name: str, shows: str) -> Any:
     """A new node of class `kind`. shows: what it belongs to, for `remove_nodes`.
 
-    It has no place in the subject hierarchy, see `unlist`.
+    It has no place in the subject hierarchy, see `unlist`. A sequence, which only its browser has to know, is in no selector; the other nodes are chosen
+    in those of the views that show them.
     """
-    node = mark(scene.AddNewNodeByClass(kind, name), shows)
-    unlist(scene, node)
+    node = mark(scene.CreateNodeByClass(kind), shows)
+    node.UnRegister(None)
+    node.SetName(name)
+    node.SetHideFromEditors(kind == "vtkMRMLSequenceNode")
+    unlist(scene, scene.AddNode(node))
     return node
 
 

@@ -104,6 +104,20 @@ class qMRMLWidget(qt.QWidget):
         self.mrmlSceneChanged.emit(scene)
 
 
+class qMRMLSortFilterProxyModel(qt.QObject):
+    """What a selector of nodes leaves out."""
+
+    hiddenNodeIDs = property(lambda self: self._hidden, lambda self, ids: self._hide(ids))
+
+    def __init__(self, selector: qMRMLNodeComboBox) -> None:
+        super().__init__(selector)
+        self._hidden: list[str] = []
+
+    def _hide(self, ids: list[str]) -> None:
+        self._hidden = list(ids)
+        self.parent()._update(slicer.mrmlScene)
+
+
 class qMRMLNodeComboBox(qt.QWidget, VTKObservationMixin):
     """The nodes of some classes in the scene. Where None is no choice, the first node is chosen by itself. Making and renaming nodes is left out."""
 
@@ -116,6 +130,7 @@ class qMRMLNodeComboBox(qt.QWidget, VTKObservationMixin):
         VTKObservationMixin.__init__(self)
         self._current: slicer.vtkMRMLNode | None = None
         self._nodes: list[slicer.vtkMRMLNode] = []
+        self._filter = qMRMLSortFilterProxyModel(self)
         self._combo, row = qt.QComboBox(), qt.QHBoxLayout(self)
         self._combo.enabled = False
         self._combo.setSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Fixed)
@@ -132,6 +147,9 @@ class qMRMLNodeComboBox(qt.QWidget, VTKObservationMixin):
             self.addObserver(scene, getattr(scene, event), lambda *_: self._update(scene))
         self._combo.enabled = True
         self._update(scene)
+
+    def sortFilterProxyModel(self) -> qMRMLSortFilterProxyModel:
+        return self._filter
 
     def currentNode(self) -> slicer.vtkMRMLNode | None:
         return self._current
@@ -156,7 +174,8 @@ class qMRMLNodeComboBox(qt.QWidget, VTKObservationMixin):
     def _wanted(self, scene: slicer.vtkMRMLScene) -> Iterator[slicer.vtkMRMLNode]:
         for node in (scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())):
             fits = node.IsA if self.showChildNodeTypes else node.GetClassName().__eq__
-            if not node.GetHideFromEditors() and any(fits(kind) for kind in self.nodeTypes):
+            hidden = node.GetHideFromEditors() or node.GetID() in self._filter.hiddenNodeIDs
+            if not hidden and any(fits(kind) for kind in self.nodeTypes):
                 yield node
 
     def _show(self) -> None:

@@ -295,6 +295,19 @@ def test_checked_nodes_are_told_and_silently_forgotten_with_their_nodes(host):
     assert calls == [["B"], ["A", "B"]] and [node.GetName() for node in combo.checkedNodes()] == ["A"]  # untold, as in Slicer
 
 
+def test_nodes_are_left_out_by_their_ids(host):
+    combo = slicer.qMRMLNodeComboBox()
+    combo.nodeTypes, combo.noneEnabled = ["vtkMRMLScalarVolumeNode"], True
+    combo.setMRMLScene(host.scene)
+    volume = volume_of(blocks(), "A")
+    combo.setCurrentNode(volume)
+    combo.sortFilterProxyModel().hiddenNodeIDs = [volume.GetID()]
+    assert combo.currentNode() is None
+    combo.sortFilterProxyModel().hiddenNodeIDs = []
+    combo.setCurrentNode(volume)
+    assert combo.currentNode() is volume
+
+
 # --- dialogs and packages
 
 

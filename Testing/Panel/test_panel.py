@@ -710,6 +710,22 @@ def test_previews_stay_out_of_the_data_tree(panel: Panel) -> None:
         assert hierarchy.GetItemByDataNode(volume) and not hierarchy.GetItemByDataNode(preview)
 
 
+def test_previews_are_in_no_selector_of_the_panel(panel: Panel) -> None:
+    scene, ui = slicer.mrmlScene, panel.ui
+    volume, labels, sequence = (add_node(scene, f"vtkMRML{kind}Node", kind, "a run") for kind in ("ScalarVolume", "LabelMapVolume", "Sequence"))
+    assert not volume.GetHideFromEditors()  # the views' own selectors have to know what they show
+    for combo in (ui.labelNodeComboBox, ui.scanVolumeComboBox, ui.scanLabelsComboBox):
+        for node in (volume, labels):
+            combo.setCurrentNode(node)
+        assert combo.currentNode() is None
+    for combo in (ui.segmentVolumesComboBox, ui.unlabelledVolumesComboBox):
+        for node in (volume, sequence):
+            combo.setCheckState(node, qt.Qt.Checked)
+        assert not combo.checkedNodes()
+    image, _labels = add_head(scene)
+    panel.wait(lambda: panel.widget.segment.volumes() == [image], "the tick at the user's own volume")
+
+
 def test_the_self_test_of_the_module_passes(host: Any) -> None:
     panel = Panel(host)
     panel.idle()
