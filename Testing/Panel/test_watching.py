@@ -106,7 +106,8 @@ def views(scene: Any) -> dict[str, tuple[Any, Any]]:
             node.SetLayoutName(name)
         found[name][0].SetDimensions(300, 200, 1)
         found[name][0].SetFieldOfView(150, 100, 1)
-    scene.AddNewNodeByClass("vtkMRMLPlotViewNode", "Plot")
+    for name in ("PlotViewOfAnotherModule", "PlotView1"):
+        scene.AddNewNodeByClass("vtkMRMLPlotViewNode", name).SetLayoutName(name)
     return found
 
 
@@ -280,7 +281,21 @@ def test_a_chart_becomes_plot_nodes(scene: Any, views: Any) -> None:
     table = mean.GetTableNode()
     columns = [slicer.util.arrayFromTableColumn(table, name) for name in (mean.GetXColumnName(), mean.GetYColumnName())]
     np.testing.assert_array_equal(columns, [[0, 1, 1, 1, 1]] * 2)
-    assert scene.GetFirstNodeByClass("vtkMRMLPlotViewNode").GetPlotChartNodeID() == node.GetID()
+    assert scene.GetFirstNodeByName("PlotView1").GetPlotChartNodeID() == node.GetID()
+
+
+def test_the_chart_of_the_user_comes_back(scene: Any, views: Any) -> None:
+    view, own = scene.GetFirstNodeByName("PlotView1"), scene.AddNewNodeByClass("vtkMRMLPlotChartNode", "my chart")
+    view.SetPlotChartNodeID(own.GetID())
+    for _time in range(2):
+        plot = Plot(scene)
+        plot.show(Chart("losses", "Losses", "loss", [series("mean", 2)]))
+        assert view.GetPlotChartNode() is own
+        plot.bring_to_front()
+        plot.bring_to_front()
+        assert view.GetPlotChartNode() is plot.chart_node
+        plot.remove()
+        assert view.GetPlotChartNode() is own
 
 
 def test_plots_use_their_nodes_again(scene: Any) -> None:
@@ -302,7 +317,7 @@ def test_deleted_plot_nodes_are_made_again(scene: Any, views: Any, kind: str) ->
     scene.RemoveNode(scene.GetFirstNodeByClass(kind))
     plot.show(chart)
     assert [plot.chart_node.GetNthPlotSeriesNode(n).GetTableNode().GetNumberOfRows() for n in range(2)] == [3, 3]
-    assert scene.GetFirstNodeByClass("vtkMRMLPlotViewNode").GetPlotChartNode() is not None
+    assert scene.GetFirstNodeByName("PlotView1").GetPlotChartNode() is not None
     plot.remove()
     assert node_ids(scene) == before
 
@@ -438,6 +453,13 @@ def test_deleted_preview_nodes_end_the_previews_with_a_sentence(watch: Watch, sc
     assert "deleted" in watch.problem
     assert not [node for node in slicer.util.getNodesByClass("vtkMRMLVolumeNode") if node.GetName().startswith("Learn2Synth")]
     watch.leave()
+
+
+def test_a_closed_scene_brings_the_layout_back(watch: Watch) -> None:
+    manager = LayoutManager()
+    watch.lay_out(manager)
+    watch.forget()
+    assert manager.layout == slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView
 
 
 @pytest.mark.parametrize("end", [Watch.forget, Watch.leave])

@@ -13,8 +13,10 @@ from vtk.util.numpy_support import numpy_to_vtk
 from ..nodes import add_node, is_there, remove_nodes
 from ..translation import tr as _
 from .charts import Chart, Series
+from .views import view_node
 
 _SHOWS = "plots"
+_VIEW = "PlotView1"  # of Slicer's layouts that have a plot
 _PLOT = slicer.vtkMRMLPlotSeriesNode
 _LINES = {"solid": _PLOT.LineStyleSolid, "dash": _PLOT.LineStyleDash, "dot": _PLOT.LineStyleDot, "none": _PLOT.LineStyleNone}
 
@@ -27,6 +29,7 @@ class Plot:
         self._scene = scene
         self._table: Any = None
         self._chart: Any = None
+        self._former: Any = None  # the user's own chart in the same view
         self._series: list[Any] = []
 
     @property
@@ -50,16 +53,20 @@ class Plot:
             self.bring_to_front()
 
     def bring_to_front(self) -> None:
-        """Puts the chart into the first plot view of the present layout, if there is one."""
+        """Puts the chart into the plot view beside the slice views, if there is one."""
         view = self._view()
-        if view is not None and is_there(self._scene, self._chart):
+        if view is not None and is_there(self._scene, self._chart) and view.GetPlotChartNode() is not self._chart:
+            self._former = view.GetPlotChartNode() or self._former
             view.SetPlotChartNodeID(self._chart.GetID())
 
     def _view(self) -> Any:
-        return self._scene.GetFirstNodeByClass("vtkMRMLPlotViewNode")
+        return view_node(self._scene, "vtkMRMLPlotViewNode", _VIEW)
 
     def remove(self) -> None:
-        """Takes all of its nodes out of the scene."""
+        """Takes all of its nodes out of the scene; the plot view shows what it did before."""
+        view = self._view()
+        if view is not None and view.GetPlotChartNode() is self._chart and is_there(self._scene, self._former):
+            view.SetPlotChartNodeID(self._former.GetID())
         remove_nodes(self._scene, _SHOWS)
 
     def _make_nodes(self, count: int) -> None:

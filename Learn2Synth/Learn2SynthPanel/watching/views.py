@@ -59,23 +59,24 @@ class SliceViews:
         for display in self._hidden:
             if is_there(self._scene, display):
                 display.SetVisibility(True)
+        self.forget()
+
+    def forget(self) -> None:
+        """What was there before is gone with its scene, but for the layout."""
         if self._layout is not None:
             layout_manager, before = self._layout
             if layout_manager.layout == _LAYOUT:  # else the user has chosen another meanwhile
                 layout_manager.setLayout(before)
-        self.forget()
-
-    def forget(self) -> None:
-        """What was there before is gone with its scene."""
         self._former, self._layout, self._hidden = {}, None, []
 
     def _view(self, name: str) -> tuple[Any, Any] | None:
         """Its slice node and its slice composite node; None where the layout never had such a view."""
-        nodes = [_named(self._scene, kind, name) for kind in ("vtkMRMLSliceNode", "vtkMRMLSliceCompositeNode")]
+        nodes = [view_node(self._scene, kind, name) for kind in ("vtkMRMLSliceNode", "vtkMRMLSliceCompositeNode")]
         return None if None in nodes else (nodes[0], nodes[1])
 
 
-def _named(scene: Any, kind: str, name: str) -> Any:
+def view_node(scene: Any, kind: str, name: str) -> Any:
+    """The node of class `kind` that belongs to the view which layouts call by that name; None where there is none."""
     return next((node for node in _of_class(scene, kind) if node.GetLayoutName() == name), None)
 
 
