@@ -11,21 +11,19 @@ from typing import Any
 import qt
 import slicer
 
-from Learn2SynthLib.config import STRATEGIES, build_config, read_preset
+from Learn2SynthLib.config import STRATEGIES, build_config
 from Learn2SynthLib.errors import InputError
-from Learn2SynthLib.resources import names
 from Learn2SynthLib.run import Run
 
 from ..jobs.training import Training
 from ..jobs.worker import slicer_launcher
 from ..recipe import Recipe, free_folder, lacking, refused_folder
-from ..settings import ALIKE, ANY, Settings
+from ..settings import ALIKE, ANY
 from ..translation import tr as _
 from ..watching.headline import headline
 from ..watching.progress import Progress
 from .context import Context, Section, fill, remember_model, show_progress, silenced
-
-_OWN = "file..."
+from .presets import PresetChoice
 
 
 class RunSection(Section):
@@ -37,6 +35,7 @@ class RunSection(Section):
     def __init__(self, context: Context, ready: Any, verdict: Any, opened: Any, told: Any, strategy_changed: Any) -> None:
         self.context, self.ready, self.verdict, self.ui = context, ready, verdict, context.ui
         self.opened, self.told, self.strategy_changed = opened, told, strategy_changed
+        self.preset = PresetChoice(context, self._chosen)
         self.training: Training | None = None
         self.progress = Progress()
         self._heard = time.monotonic()  # when it last told something
@@ -47,7 +46,6 @@ class RunSection(Section):
             button.connect("clicked()", slot)
         for combo, setting in self._combos():
             combo.connect("currentIndexChanged(int)", lambda _index, combo=combo, setting=setting: self.onChoice(combo, setting))
-        ui.stepsSpinBox.connect("valueChanged(int)", self.onSteps)
         ui.settingsLineEdit.connect("textChanged(QString)", self.onSettings)
         ui.runPathLineEdit.connect("currentPathChanged(QString)", self.onFolder)
         ui.keepTrainingCheckBox.connect("toggled(bool)", self.onKeep)
@@ -60,7 +58,6 @@ class RunSection(Section):
             (ui.strategyComboBox, "strategy"),
             (ui.enhancementComboBox, "enhancement"),
             (ui.servedComboBox, "served"),
-            (ui.presetComboBox, "preset"),
             (ui.trainDeviceComboBox, "train_device"),
         )
 
@@ -78,11 +75,7 @@ class RunSection(Section):
         settings.enhancement = ui.enhancementComboBox.currentData
         fill(ui.servedComboBox, {ANY: _("scans of any contrast"), ALIKE: _("scans like the annotated ones")}, settings.served)
         settings.served = ui.servedComboBox.currentData
-        with self.context.attempt(ui.trainMessageLabel):
-            preset, settings.preset = settings.preset, Settings().preset
-            read_preset(preset)  # its file may be gone, as in a scene from another computer
-            settings.preset = preset
-        self._offer_presets()
+        self.preset.restore()
         ui.settingsLineEdit.text = settings.assignments
         settings.run = settings.run or free_folder()
         with silenced(ui.keepTrainingCheckBox), silenced(ui.runPathLineEdit):
@@ -92,32 +85,11 @@ class RunSection(Section):
         else:
             self.follow(settings.run)
 
-    def _offer_presets(self) -> None:
-        settings = self.context.settings
-        entries = {name: _preset_title(name) for name in names("Presets", ".json")}
-        entries.setdefault(settings.preset, Path(settings.preset).stem)
-        fill(self.ui.presetComboBox, {**entries, _OWN: _("a file...")}, settings.preset)
-        settings.steps = settings.steps or build_config(settings.preset).steps
-        self.ui.stepsSpinBox.value = settings.steps
-
     def onChoice(self, combo: Any, setting: str) -> None:
-        chosen = combo.currentData
-        if chosen == _OWN:
-            kinds = _("Settings (*.json *.l2s)")
-            chosen = qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), _("Preset"), "", kinds) or self.context.settings.preset
-        with self.context.attempt(self.ui.trainMessageLabel):
-            if setting == "preset":
-                read_preset(chosen)
-                self.context.settings.steps = 0
-            setattr(self.context.settings, setting, chosen)
-        if setting == "preset":
-            self._offer_presets()
+        setattr(self.context.settings, setting, combo.currentData)
+        self.context.say(self.ui.trainMessageLabel, "")
         if setting == "strategy":
             self.strategy_changed()
-        self._chosen()
-
-    def onSteps(self, value: int) -> None:
-        self.context.settings.steps = value
         self._chosen()
 
     def onSettings(self, text: str) -> None:
@@ -282,9 +254,3 @@ class RunSection(Section):
         if self.training is None or not self.training.run.exists():  # the second: its data were refused
             return _("There is no training in this folder.")
         return _("This training is finished.") if self.progress.phase == "finished" else ""
-
-
-def _preset_title(name: str) -> str:
-    config = build_config(name)
-    spacing = "x".join(f"{s:g}" for s in config.grid.spacing_mm)
-    return _("{name} ({ndim}D, {spacing} mm, {steps} steps)").format(name=name, ndim=config.ndim, spacing=spacing, steps=config.steps)
