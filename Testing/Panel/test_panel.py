@@ -513,6 +513,16 @@ def test_a_section_that_fails_is_told_once_and_stops_no_other(panel: Panel, monk
     assert "division by zero" in panel.widget.context.report
 
 
+def test_whether_a_training_of_elsewhere_is_kept_is_shown_only(panel: Panel, tmp_path: Path) -> None:
+    run, box = Run(tmp_path / "run"), panel.ui.keepTrainingCheckBox
+    run.prepare({}, {})
+    with run.locked():
+        panel.ui.runPathLineEdit.currentPath = str(run.folder)
+        panel.wait(lambda: not box.enabled, "the training of elsewhere")
+        assert box.checked and "elsewhere" in box.toolTip and not panel.widget.context.settings.keep
+    panel.wait(lambda: box.enabled and not box.checked, "the user's own choice")
+
+
 def test_a_training_that_is_killed_says_so_and_can_be_resumed(panel: Panel, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     panel.use_loaded_head()

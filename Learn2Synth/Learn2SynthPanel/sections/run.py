@@ -78,10 +78,11 @@ class RunSection(Section):
         self.preset.restore()
         ui.settingsLineEdit.text = settings.assignments
         settings.run = settings.run or free_folder()
-        with silenced(ui.keepTrainingCheckBox), silenced(ui.runPathLineEdit):
-            ui.keepTrainingCheckBox.checked, ui.runPathLineEdit.currentPath = settings.keep, settings.run
+        with silenced(ui.runPathLineEdit):
+            ui.runPathLineEdit.currentPath = settings.run
         if live is not None:
             self.opened(live.run, self.progress, False)
+            self.update()
         else:
             self.follow(settings.run)
 
@@ -243,6 +244,10 @@ class RunSection(Section):
         self.context.enable(ui.startButton, missing)
         self.context.enable(ui.resumeButton, self._why_no_resume(alive))
         self.context.enable(ui.runPathLineEdit, _("A training is under way.") if self._live else "")  # what it shows is what Stop and Resume mean
+        others = self.training if alive and self._live is None else None
+        self.context.enable(ui.keepTrainingCheckBox, _("This training was started elsewhere: only there it can be changed.") if others else "")
+        with silenced(ui.keepTrainingCheckBox):
+            ui.keepTrainingCheckBox.checked = others.kept if others else settings.keep
         ui.stopButton.enabled = alive
         ui.stopButton.text = _("Stop now") if alive and self._stopping else _("Stop")
         self.context.say(ui.strategyLabel, STRATEGIES[settings.strategy].summary)
