@@ -117,6 +117,8 @@ class Learn2SynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Slicer closes, or reloads the module: nothing of ours stays behind but a training that was to be kept, which a reload does not end either."""
         self.timer.stop()
         with ExitStack() as last:  # each in any case, whatever another meets
+            last.callback(self.uiWidget.deleteLater)
+            last.callback(self.uiWidget.setMRMLScene, None)
             last.callback(self.removeObservers)
             for section in self.sections:
                 last.callback(section.stop)
@@ -125,7 +127,8 @@ class Learn2SynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.sections = ()
 
     def saveSettings(self):
-        if not self.importing:
+        """Unless it is the scene that changes the widgets, while it is read, or the panel is gone."""
+        if self.sections and not self.importing:
             self.context.settings.write(self.logic.getParameterNode())
 
     def onSceneStartClose(self, caller=None, event=None):

@@ -141,11 +141,11 @@ class qMRMLNodeComboBox(qt.QWidget, VTKObservationMixin):
         self.destroyed.connect(lambda: self.removeObservers())
 
     @Slot(object)
-    def setMRMLScene(self, scene: slicer.vtkMRMLScene) -> None:
+    def setMRMLScene(self, scene: slicer.vtkMRMLScene | None) -> None:
         self.removeObservers()
-        for event in SCENE_EVENTS:
+        for event in SCENE_EVENTS if scene else ():
             self.addObserver(scene, getattr(scene, event), lambda *_: self._update(scene))
-        self._combo.enabled = True
+        self._combo.enabled = scene is not None
         self._update(scene)
 
     def sortFilterProxyModel(self) -> qMRMLSortFilterProxyModel:
@@ -164,9 +164,9 @@ class qMRMLNodeComboBox(qt.QWidget, VTKObservationMixin):
         if changed:
             self.currentNodeChanged.emit(node)
 
-    def _update(self, scene: slicer.vtkMRMLScene) -> None:
-        if not scene.IsBatchProcessing():
-            self._nodes = list(self._wanted(scene))
+    def _update(self, scene: slicer.vtkMRMLScene | None) -> None:
+        if scene is None or not scene.IsBatchProcessing():
+            self._nodes = list(self._wanted(scene)) if scene else []
             self._combo.clear()
             self._combo.addItems([*(["None"] if self.noneEnabled else []), *(node.GetName() or "" for node in self._nodes)])
             self.setCurrentNode(self._current)
@@ -210,7 +210,7 @@ class qMRMLCheckableNodeComboBox(qMRMLNodeComboBox):
             self._show()
             self.checkedNodesChanged.emit()
 
-    def _update(self, scene: slicer.vtkMRMLScene) -> None:
+    def _update(self, scene: slicer.vtkMRMLScene | None) -> None:
         """As Slicer's, it does not tell when a checked node is gone."""
         super()._update(scene)
         self._checked = self.checkedNodes()

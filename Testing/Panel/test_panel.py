@@ -682,6 +682,18 @@ def test_the_volume_of_an_opened_scene_is_ticked(panel: Panel, tmp_path: Path) -
     panel.wait(lambda: [node.GetName() for node in panel.widget.segment.volumes()] == ["Head"], "the ticked volume")
 
 
+def test_a_panel_that_is_gone_writes_nothing_into_the_scene(panel: Panel) -> None:
+    image, _ = add_head(slicer.mrmlScene)
+    panel.tick(image)
+    node = slicer.mrmlScene.GetSingletonNode("Learn2Synth", "vtkMRMLScriptedModuleNode")
+    before = node.GetAttribute("Learn2Synth.settings")
+    panel.widget.cleanup()
+    assert not panel.widget.segment.volumes()  # its widgets know the scene no longer
+    panel.ui.stepsSpinBox.value = 7
+    panel.ui.settingsLineEdit.text = "batch_size=3"
+    assert node.GetAttribute("Learn2Synth.settings") == before
+
+
 def test_a_table_or_preset_that_is_not_on_this_computer_gives_way_to_the_usual_one(panel: Panel) -> None:
     panel.widget.context.settings.scans_table = panel.widget.context.settings.preset = "/nirgends/Tabelle.json"
     panel.widget.saveSettings()
