@@ -161,6 +161,7 @@ def test_the_panel_opens_at_once_and_says_what_is_missing(host: Any) -> None:
     assert host.longest_block_ms < 1000
     for button in (panel.ui.segmentButton, panel.ui.startButton, panel.ui.checkButton, panel.ui.applyButton, panel.ui.resumeButton):
         assert not button.enabled and button.toolTip
+    assert panel.ui.cardBrowser.isHidden() and "no model yet" in panel.ui.applyMessageLabel.text
     panel.idle()
     assert "torch" in panel.ui.environmentLabel.text and panel.ui.segmentDeviceComboBox.findData("cpu") > 0
     panel.click(panel.ui.copyReportButton)

@@ -27,6 +27,7 @@ class ApplySection:
         self._shown: tuple[str, int] | None = None  # the model file whose card is shown, and when it was written
         self.ui.applyButton.connect("clicked()", self.onApply)
         self.ui.saveModelButton.connect("clicked()", self.onSave)
+        self._show(None)
         self.open(None)
 
     def open(self, run: Run | None) -> None:
