@@ -454,8 +454,9 @@ def test_resume_means_the_folder_that_is_shown(panel: Panel, waiting: Run, tmp_p
     assert path.enabled and "folder" in path.toolTip
     for name in ("here", "there"):
         Run(tmp_path / name).prepare({}, {})
-    path.currentPath = str(tmp_path / "here")
     with Run(tmp_path / "here").locked():  # by a training of somebody else
+        path.currentPath = str(tmp_path / "here")
+        panel.wait(lambda: panel.ui.stopButton.enabled, "that training")
         path.currentPath = str(tmp_path / "there")
         panel.wait(lambda: panel.ui.resumeButton.enabled, "Resume")
         assert panel.widget.run.training.run.folder == tmp_path / "there"
@@ -514,6 +515,35 @@ def test_a_section_that_fails_is_told_once_and_stops_no_other(panel: Panel, monk
     assert "division by zero" in panel.widget.context.report
 
 
+def test_a_folder_is_looked_at_when_typing_has_paused_or_it_is_needed(panel: Panel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    followed: list[str] = []
+    follow = panel.widget.run.follow
+    monkeypatch.setattr(panel.widget.run, "follow", lambda folder, **more: (followed.append(folder), follow(folder, **more)))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "letter.txt").touch()
+    panel.use_loaded_head()
+    for letters in ("r", "ru", "run"):
+        panel.ui.runPathLineEdit.currentPath = str(tmp_path / letters)
+    assert followed == [] and panel.ui.startButton.enabled
+    panel.click(panel.ui.startButton)
+    assert followed == [str(tmp_path / "run")] and not panel.ui.startButton.enabled and "something else" in panel.ui.startButton.toolTip
+    panel.ui.runPathLineEdit.currentPath = str(tmp_path / "new")
+    panel.wait(lambda: panel.ui.startButton.enabled, "a look at the folder")
+    assert followed[1:] == [str(tmp_path / "new")]
+
+
+def test_a_training_of_elsewhere_is_looked_at_now_and_then(panel: Panel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, looks = Run(tmp_path / "run"), []
+    run.prepare({}, {})
+    with run.locked():
+        panel.widget.run.follow(str(run.folder))
+        monkeypatch.setattr(panel.widget.run.training, "poll", lambda: looks.append("look") or [])
+        for _ in range(5):
+            panel.widget.onTick()
+        assert looks == ["look"]
+        panel.wait(lambda: len(looks) > 1, "another look")
+
+
 def test_whether_a_training_of_elsewhere_is_kept_is_shown_only(panel: Panel, tmp_path: Path) -> None:
     run, box = Run(tmp_path / "run"), panel.ui.keepTrainingCheckBox
     run.prepare({}, {})
@@ -549,7 +579,7 @@ def test_what_the_training_refuses_is_said_beside_the_button(panel: Panel, tmp_p
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "letter.txt").write_text("dear")
     panel.ui.runPathLineEdit.currentPath = str(tmp_path / "other")
-    assert not panel.ui.startButton.enabled and "something else" in panel.ui.startButton.toolTip
+    panel.wait(lambda: not panel.ui.startButton.enabled and "something else" in panel.ui.startButton.toolTip, "a look at the folder")
     panel.host.dialogs.answer(str(tmp_path / "other"))
     panel.click(panel.ui.openRunButton)
     assert "holds no training" in panel.ui.trainMessageLabel.text

@@ -25,6 +25,9 @@ from ..watching.progress import Progress
 from .context import Context, Section, fill, remember_model, show_progress, silenced
 from .presets import PresetChoice
 
+_PAUSE_MS = 500  # without another letter
+_LOOK = 2.0  # seconds between two looks at a training that was not started here
+
 
 class RunSection(Section):
     """ready: installs what is missing. verdict: of the last check of the data.
@@ -41,13 +44,18 @@ class RunSection(Section):
         self._heard = time.monotonic()  # when it last told something
         self._stopping = False
         self._refusal = ""  # why the last click was in vain
+        self._look_at = 0.0  # when to look again at a training of elsewhere
+        self._typing = qt.QTimer()  # of the folder: over once there was a pause
+        self._typing.setSingleShot(True)
+        self._typing.setInterval(_PAUSE_MS)
+        self._typing.connect("timeout()", self.onFolder)
         ui = self.ui
         for button, slot in ((ui.startButton, self.onStart), (ui.stopButton, self.onStop), (ui.resumeButton, self.onResume), (ui.openRunButton, self.onOpen)):
             button.connect("clicked()", slot)
         for combo, setting in self._combos():
             combo.connect("currentIndexChanged(int)", lambda _index, combo=combo, setting=setting: self.onChoice(combo, setting))
         ui.settingsLineEdit.connect("textChanged(QString)", self.onSettings)
-        ui.runPathLineEdit.connect("currentPathChanged(QString)", self.onFolder)
+        ui.runPathLineEdit.connect("currentPathChanged(QString)", lambda _path: self._typing.start())
         ui.keepTrainingCheckBox.connect("toggled(bool)", self.onKeep)
         ui.trainProgressBar.visible = False
         context.say(ui.trainMessageLabel, "")
@@ -78,6 +86,7 @@ class RunSection(Section):
         self.preset.restore()
         ui.settingsLineEdit.text = settings.assignments
         settings.run = settings.run or free_folder()
+        self._typing.stop()
         with silenced(ui.runPathLineEdit):
             ui.runPathLineEdit.currentPath = settings.run
         if live is not None:
@@ -97,11 +106,20 @@ class RunSection(Section):
         self.context.settings.assignments = text
         self._chosen()
 
-    def onFolder(self, path: str) -> None:
-        self.context.settings.run = path
-        self._chosen()
-        self.context.say(self.ui.trainMessageLabel, "")
-        self.follow(path)
+    def onFolder(self) -> None:
+        """Takes the folder that is shown; not at each letter, because disks may be slow."""
+        self._typing.stop()
+        path = self.ui.runPathLineEdit.currentPath
+        if path != self.context.settings.run:
+            self.context.settings.run = path
+            self.context.save()
+            self.context.say(self.ui.trainMessageLabel, "")
+            self.follow(path)
+
+    def _still(self, button: Any) -> bool:
+        """Whether a button that was pressed means something in the folder that was typed last, too."""
+        self.onFolder()
+        return button.enabled
 
     def onKeep(self, keep: bool) -> None:
         self.context.settings.keep = keep
@@ -124,7 +142,7 @@ class RunSection(Section):
 
     def follow(self, folder: str, show: bool = False) -> None:
         """Follows the run in a folder, where there is one: it may be training, here or elsewhere, or have ended."""
-        self.training, self.progress, self._stopping = None, Progress(), False
+        self.training, self.progress, self._stopping, self._refusal, self._look_at = None, Progress(), False, "", 0.0
         if folder and Run(folder).exists():
             self._follow(Training(Run(folder), slicer_launcher), show)
         else:
@@ -144,10 +162,13 @@ class RunSection(Section):
         with self.context.attempt(self.ui.trainMessageLabel):
             if not Run(folder).exists():
                 raise InputError(folder, _("holds no training"), remedy=_("choose the folder that a training writes to: it has a config.json"))
-            self.ui.runPathLineEdit.currentPath = folder
+            self.ui.runPathLineEdit.currentPath = self.context.settings.run = folder
+            self.context.save()
             self.follow(folder, show=True)
 
     def onStart(self) -> None:
+        if not self._still(self.ui.startButton):
+            return
         with self.context.attempt(self.ui.trainMessageLabel):
             self.ready()
             settings = self.context.settings
@@ -169,6 +190,8 @@ class RunSection(Section):
             getattr(self.ui, f"{name}CollapsibleButton").collapsed = True
 
     def onResume(self) -> None:
+        if not self._still(self.ui.resumeButton):
+            return
         with self.context.attempt(self.ui.trainMessageLabel):
             self.ready()
             assert self.training is not None, "the button is disabled without a run"
@@ -200,7 +223,7 @@ class RunSection(Section):
 
     def tick(self) -> None:
         training = self.training
-        if training is None:
+        if training is None or not self._due(training):
             return
         problem = ""
         try:
@@ -219,6 +242,14 @@ class RunSection(Section):
         self._show(alive, problem)
         self.update()
 
+    def _due(self, training: Training) -> bool:
+        """Whether to look at it now. A training of elsewhere may lie on a slow disk, and nobody waits for each of its words."""
+        now = time.monotonic()
+        if not training.started_here and now < self._look_at:
+            return False
+        self._look_at = now + _LOOK
+        return True
+
     def _show(self, alive: bool, problem: str) -> None:
         text = problem or headline(self.progress, alive, time.monotonic() - self._heard)
         if self._refusal or self._stopping:
@@ -229,6 +260,10 @@ class RunSection(Section):
                 self.context.say(label, text, wrong=wrong)
         busy = alive and self.progress.phase != "training"
         show_progress(self.ui.trainProgressBar, None if busy else self.progress.fraction)
+
+    def stop(self) -> None:
+        """The panel goes: nobody types any more."""
+        self._typing.stop()
 
     def leave(self) -> None:
         """Slicer closes: the training ends by itself, unless it was to be kept."""
