@@ -70,11 +70,14 @@ class LabelMapping:
         return bool(self._edits)
 
     def assign(self, value: int, target_value: int) -> None:
-        """Count `value` as that structure of the target, or as NOT_USED. Raises InputError on a value or structure that is not there."""
+        """Count `value` as that structure of the target, or as NOT_USED; UNDECIDED takes back what was said of a value that the source table does not know.
+
+        Raises InputError on a value or structure that is not there.
+        """
         if value not in self._found and value not in self._names:
             raise InputError("label mapping", f"value {value} is in none of the label maps")
         choices = {NOT_USED: "not used"} | {label.value: label.name for label in self.choices}
-        if target_value not in choices:
+        if target_value not in choices and target_value != self._usual.get(value, UNDECIDED):
             raise InputError("label mapping", f"'{self.target.name}' has no structure {target_value} with a FreeSurfer id", ", ".join(choices.values()))
         self._edits.pop(value, None)
         if target_value != self._structure(value):

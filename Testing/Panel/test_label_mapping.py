@@ -73,6 +73,15 @@ def test_an_unknown_value_is_not_in_the_table_before_somebody_has_said_what_it_m
     assert edited.undecided == [] and edited.changed and edited.table()[777].freesurfer == ()
 
 
+def test_what_was_said_of_an_unknown_value_can_be_taken_back() -> None:
+    edited = mapping()
+    edited.assign(777, THALAMUS)
+    edited.assign(777, UNDECIDED)
+    assert edited.undecided == [777] and not edited.changed
+    with pytest.raises(InputError, match="no structure -1"):
+        edited.assign(17, UNDECIDED)
+
+
 def test_choices_are_the_structures_of_the_target() -> None:
     assert [label.name for label in mapping().choices] == [label.name for label in BRAIN.foreground]
 

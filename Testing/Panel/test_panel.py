@@ -17,6 +17,7 @@ import pytest
 import qt
 import slicer
 import slicer.util
+from Learn2SynthPanel.label_mapping import NOT_USED, UNDECIDED
 from Learn2SynthPanel.nodes import add_node
 from Learn2SynthPanel.scene import write_volumes_table
 from Learn2SynthPanel.sections.segment import doubts
@@ -624,6 +625,17 @@ def test_labels_that_the_table_does_not_know_are_given_a_meaning(panel: Panel, t
     panel.wait(lambda: panel.phase == "finished", "the end")
     panel.idle()
     assert load_table(Run(tmp_path / "run").cohort()["subjects"][0]["table"])[7777].freesurfer
+
+
+def test_a_meaning_that_was_given_can_be_taken_back(panel: Panel) -> None:
+    mappings = panel.widget.context.settings.mappings
+    mappings["labels"] = {"found": {"7777": 1}}
+    panel.widget.check.forget()
+    combo = panel.ui.mappingTable.cellWidget(0, 2)
+    panel.choose(combo, NOT_USED)
+    assert mappings["labels"]["edits"] == {"7777": NOT_USED}
+    panel.choose(combo, UNDECIDED)
+    assert mappings["labels"]["edits"] == {}
 
 
 def test_files_and_folders_are_chosen_and_removed(panel: Panel, tmp_path: Path) -> None:

@@ -181,8 +181,6 @@ class CheckSection(Section):
         return Recipe(self.context.settings, slicer.mrmlScene, Path()).mapping(group)
 
     def onAssign(self, group: str, value: int, target: int) -> None:
-        if target == UNDECIDED:
-            return
         mapping = self._mapping(group)
         mapping.assign(value, target)
         self.context.settings.mappings[group] = mapping.to_json()
