@@ -35,15 +35,16 @@ def add_sequence(scene, frames: int = 3, browse: bool = True):
 def segment_film(scene, sequence, folder: Path) -> tuple[list[np.ndarray], slicer.vtkMRMLSegmentationNode]:
     labels = [labels_for(sequence.GetNthDataNode(index), index) for index in range(sequence.GetNumberOfDataNodes())]
     files = [write_result(folder / f"{index}.nii.gz", each) for index, each in enumerate(labels)]
-    return labels, bridge.add_segmentation_sequence(scene, files, BRAIN, sequence, "Film model")
+    *frames, shown = bridge.add_segmentation_sequence(scene, files, BRAIN, sequence, "Film model")
+    assert frames == [None] * len(files)  # one at a time
+    return labels, shown
 
 
 def test_each_frame_is_written_where_the_film_is_seen(scene, tmp_path: Path):
     sequence = add_sequence(scene)
     put_under(scene.GetFirstNodeByName("Browser").GetProxyNode(sequence), turn(12))
-    paths, note = bridge.write_sequence(sequence, tmp_path / "frames")
-    assert [path.name for path in paths] == ["frames_0000.nrrd", "frames_0001.nrrd", "frames_0002.nrrd"] and note == ""
-    for index, path in enumerate(paths):
+    for index, (path, note) in enumerate(bridge.write_sequence(sequence, tmp_path / "frames")):
+        assert path.name == f"frames_000{index}.nrrd" and note == "" and len(list(path.parent.iterdir())) == index + 1
         image = read_image(path)
         assert np.array_equal(image.data.numpy().T, slicer.util.arrayFromVolume(sequence.GetNthDataNode(index)))
         assert np.allclose(image.grid.affine, turn(12) @ GRIDS["oblique"], atol=1e-9)
@@ -52,7 +53,7 @@ def test_each_frame_is_written_where_the_film_is_seen(scene, tmp_path: Path):
 def test_a_bending_transform_over_a_film_is_said_once(scene, tmp_path: Path):
     sequence = add_sequence(scene)
     put_under_bending(scene.GetFirstNodeByName("Browser").GetProxyNode(sequence))
-    assert bridge.write_sequence(sequence, tmp_path)[1].count("transform bends") == 1
+    assert " ".join(note for _path, note in bridge.write_sequence(sequence, tmp_path)).count("transform bends") == 1
 
 
 @pytest.mark.parametrize("browse", [True, False], ids=["in its browser", "in a new browser"])
@@ -102,4 +103,4 @@ def test_a_sequence_of_other_things_is_refused(scene, tmp_path: Path):
     sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", "Poses")
     sequence.SetDataNodeAtValue(slicer.vtkMRMLLinearTransformNode(), "0")
     with pytest.raises(InputError, match="Poses: a sequence without images"):
-        bridge.write_sequence(sequence, tmp_path)
+        next(bridge.write_sequence(sequence, tmp_path))

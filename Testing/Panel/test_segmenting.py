@@ -138,6 +138,9 @@ def test_a_sequence_is_one_result_with_a_column_for_each_frame(scene: Any, segme
     for k in range(2):
         sequence.SetDataNodeAtValue(frame, str(k))
     work = segment(ALL, sequence, frame)
+    for count in (1, 2):  # a frame at a time
+        work.poll()
+        assert len(work.items[0].images) == count
     finish(work)
     assert work.state == "done", work.message
     assert columns(scene) == ["Film mein Modell 1", "Film mein Modell 2", "T1 mein Modell"] == list(measured(scene)[1]) and len(work.results) == 2

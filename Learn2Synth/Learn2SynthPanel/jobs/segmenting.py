@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ class Item:
 
 
 class Segmenting:
-    """One click on Segment. Each `poll` does one piece of work: writes one image, or takes in one result.
+    """One click on Segment. Each `poll` does one piece of work: writes one image, or takes one in.
 
     state: exporting, running, done, failed or cancelled. results: the segmentation nodes made so far. quality: estimated Dice of their structures, 0 to 1, by
     column of the table of volumes. notes: what was done otherwise than asked, in words. message: why it failed. seconds: of each phase by name.
@@ -64,6 +64,8 @@ class Segmenting:
         self._count = self._segmented = 0  # images
         self._part: float | None = None  # of the image that is being segmented; None before the network runs
         self._begun = time.monotonic()
+        self._exporting: Iterator[None] = self._export()
+        self._importing: Iterator[None] = iter(())
 
     @property
     def active(self) -> bool:
@@ -86,7 +88,8 @@ class Segmenting:
     def poll(self) -> None:
         try:
             if self.state == "exporting":
-                self._timed("exporting", self._export_next)
+                if not self._timed("exporting", self._exporting):
+                    self._start()
             elif self.state == "running":
                 self._follow()
         except InputError as error:
@@ -101,27 +104,22 @@ class Segmenting:
         self.state, self.message = state, message
         self.job.close()
 
-    def _timed(self, phase: str, action: Callable[[], None]) -> None:
+    def _timed(self, phase: str, steps: Iterator[None]) -> bool:
+        """Does one step more; False when there is none left."""
         start = time.monotonic()
-        action()
+        done = next(steps, False) is None
         self.seconds[phase] += time.monotonic() - start
+        return done
 
-    def _export_next(self) -> None:
-        item = next((item for item in self.items if not item.images), None)
-        if item is None:
-            self._start()
-            return
-        node = item.node
-        if not is_there(self.scene, node):
-            raise InputError(item.name, _("was removed from the scene"), remedy=_("segment the others again"))
-        name = f"image{self.items.index(item) + 1}"
-        if node.IsA("vtkMRMLSequenceNode"):
-            item.images, note = write_sequence(node, self.job.folder / name)
-        else:
-            item.images = [self.job.folder / f"{name}.nrrd"]
-            note = write_volume(node, item.images[0])
-        if note:
-            self.notes.append(note)
+    def _export(self) -> Iterator[None]:
+        """Writes an image at each step."""
+        for number, item in enumerate(self.items, start=1):
+            if not is_there(self.scene, item.node):
+                raise InputError(item.name, _("was removed from the scene"), remedy=_("segment the others again"))
+            for path, note in _write(item.node, self.job.folder / f"image{number}"):
+                item.images.append(path)
+                self.notes += filter(None, [note])
+                yield
 
     def _start(self) -> None:
         images = [str(path) for item in self.items for path in item.images]
@@ -132,9 +130,11 @@ class Segmenting:
         code = self.job.exit_code  # asked first: its last words are there by now
         for event in self.job.poll():
             self._take(event)
+        if self._timed("importing", self._importing):
+            return
         ready = next((item for item in self.items if item.ready), None)
         if ready is not None:
-            self._timed("importing", lambda: self._import(ready))
+            self._importing = self._import(ready)
         elif code is not None:
             self._finish(code)
 
@@ -155,21 +155,30 @@ class Segmenting:
     def _item(self, event: Event) -> Item:
         return next(item for item in self.items if Path(event["image"]) in item.images)
 
-    def _import(self, item: Item) -> None:
+    def _import(self, item: Item) -> Iterator[None]:
+        """Takes in an image at each step."""
         item.taken_in = True
-        node = item.node
-        if not is_there(self.scene, node):
+        result, steps = None, self._add(item)
+        while result is None and is_there(self.scene, item.node):
+            result = next(steps)
+            yield
+        if result is None:
             self.notes.append(_("'{name}' was removed meanwhile; its segmentation is left out.").format(name=item.name))
             return
-        name = f"{node.GetName()} {self.title}"
-        add = add_segmentation_sequence if node.IsA("vtkMRMLSequenceNode") else add_segmentation
-        files: Any = item.outputs if node.IsA("vtkMRMLSequenceNode") else item.outputs[0]
-        result = add(self.scene, files, self.table, node, name)
         self.results.append(result)
         frames = [result.GetName()] if len(item.outputs) == 1 else [f"{result.GetName()} {k + 1}" for k, output in enumerate(item.outputs) if output]
         quality = dict(zip(frames, item.quality))
         write_volumes_table(self.scene, dict(zip(frames, item.volumes_mm3)), quality)
         self.quality |= quality
+
+    def _add(self, item: Item) -> Iterator[Any]:
+        """The node that shows the result, after a None for each frame of a sequence."""
+        name = f"{item.node.GetName()} {self.title}"
+        if item.node.IsA("vtkMRMLSequenceNode"):
+            yield from add_segmentation_sequence(self.scene, item.outputs, self.table, item.node, name)
+        else:
+            assert item.outputs[0] is not None, "an image that was refused is not taken in"
+            yield add_segmentation(self.scene, item.outputs[0], self.table, item.node, name)
 
     def _finish(self, code: int) -> None:
         self.seconds["running"] = time.monotonic() - self._begun - self.seconds["importing"]
@@ -184,3 +193,11 @@ class Segmenting:
             for image in item.images:
                 message = message.replace(str(image), item.called(image))
         return message
+
+
+def _write(node: Any, stem: Path) -> Iterable[tuple[Path, str]]:
+    """The files of its images, each with a note or ''."""
+    if node.IsA("vtkMRMLSequenceNode"):
+        return write_sequence(node, stem)
+    path = stem.with_suffix(".nrrd")
+    return [(path, write_volume(node, path))]

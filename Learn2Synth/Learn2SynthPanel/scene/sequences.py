@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import slicer
@@ -22,8 +22,8 @@ def browser_of(sequence: slicer.vtkMRMLSequenceNode) -> slicer.vtkMRMLSequenceBr
     return next((browser for browser in browsers if browser.IsSynchronizedSequenceNode(sequence, True)), None)
 
 
-def write_sequence(sequence: slicer.vtkMRMLSequenceNode, folder: Path) -> tuple[list[Path], str]:
-    """Write each frame, as `write_volume` does, under the transform of the node that shows the sequence. Returns files in the order of the frames, and a note.
+def write_sequence(sequence: slicer.vtkMRMLSequenceNode, folder: Path) -> Iterator[tuple[Path, str]]:
+    """Write a frame at each step, as `write_volume` does, under the transform of the node that shows the sequence: its file, and a note, which is given once.
 
     The files' names begin with that of the folder, so that those of several sequences differ.
     Raises InputError for a sequence of anything but images.
@@ -32,9 +32,12 @@ def write_sequence(sequence: slicer.vtkMRMLSequenceNode, folder: Path) -> tuple[
     browser = browser_of(sequence)
     shown = browser.GetProxyNode(sequence) if browser else None
     transform = shown.GetParentTransformNode() if shown else None
-    paths = [folder / f"{folder.name}_{index:04d}.nrrd" for index in range(len(frames))]
-    notes = [write_under(frame, transform, path) for frame, path in zip(frames, paths, strict=True)]
-    return paths, next(filter(None, notes), "")
+    noted = False
+    for index, frame in enumerate(frames):
+        path = folder / f"{folder.name}_{index:04d}.nrrd"
+        note = write_under(frame, transform, path)
+        yield path, "" if noted else note
+        noted = noted or bool(note)
 
 
 def _frames(sequence: slicer.vtkMRMLSequenceNode) -> list[slicer.vtkMRMLScalarVolumeNode]:
@@ -46,14 +49,17 @@ def _frames(sequence: slicer.vtkMRMLSequenceNode) -> list[slicer.vtkMRMLScalarVo
 
 def add_segmentation_sequence(
     scene: slicer.vtkMRMLScene, label_files: Sequence[Path | None], table: LabelTable, sequence: slicer.vtkMRMLSequenceNode, name: str
-) -> slicer.vtkMRMLSegmentationNode:
+) -> Iterator[slicer.vtkMRMLSegmentationNode | None]:
     """Add a sequence named `name` of what the label maps of all frames say, with the images' index, to the browser that plays the images, else to a new one.
 
-    label_files: None for a frame in which there is nothing. Returns the segmentation node that shows it, which lies beside the node that shows the images.
-    Errors as in `add_segmentation`.
+    label_files: None for a frame in which there is nothing. A frame is read at each step, which gives None; the last step adds all and gives the segmentation
+    node that shows it, which lies beside the node that shows the images. Errors as in `add_segmentation`.
     """
     frames = _frames(sequence)
-    found = [segmentation_from(file, table, frame) for file, frame in zip(label_files, frames, strict=True)]
+    found = []
+    for file, frame in zip(label_files, frames, strict=True):
+        found.append(segmentation_from(file, table, frame))
+        yield None
     browser = browser_of(sequence) or _new_browser(scene, sequence)
     images = browser.GetProxyNode(sequence) or browser.AddProxyNode(frames[0], sequence)
     shown = show_beside(images, slicer.vtkSegmentation(), scene, name)
@@ -64,7 +70,7 @@ def add_segmentation_sequence(
         # The sequence copies a node that it gets, and that takes long; so it gets an empty one, and then the segments.
         results.SetDataNodeAtValue(empty, sequence.GetNthIndexValue(index)).SetAndObserveSegmentation(segmentation)
     browser.AddProxyNode(shown, results, False)
-    return shown
+    yield shown
 
 
 def _new_browser(scene: slicer.vtkMRMLScene, sequence: slicer.vtkMRMLSequenceNode) -> slicer.vtkMRMLSequenceBrowserNode:
