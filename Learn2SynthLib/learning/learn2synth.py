@@ -28,7 +28,7 @@ from .strategy import LearnedParts, Strategy, Task, in_step
 
 @dataclass(frozen=True)
 class Batch:
-    """Images of one step: from the learned ranges (`images`, with their graph) and wide ones (`wide`, may be none); targets of both, in this order."""
+    """Images of one step: from the learned ranges (`images`, with their graph) and wide ones (`wide`), either may be none; targets of both, in this order."""
 
     images: Tensor
     wide: Tensor
@@ -107,13 +107,11 @@ class Learn2Synth(Strategy):
     def _batch(self, index: int, teach: bool) -> Batch:
         size = self.task.config.batch_size
         count = self.settings.share * size if _is_wide(self.task.config, index) else 0.0
-        wide = min(size - 1, in_step(count, index))
+        wide = min(size - 1 if teach else size, in_step(count, index))  # a lesson needs learned images
         any_contrast = min(wide, in_step(self.settings.any_contrast * count, index))
         maps, draws = self.task.synthetic(index, [not any_contrast <= k < wide for k in range(size)], any_contrast=any_contrast)
         with torch.set_grad_enabled(teach):
             images, target = self.task.synthesizer.render(maps[wide:], draws[wide:])
-        if not wide:
-            return Batch(images, images[:0].detach(), target)
         with torch.no_grad():
             wide_images, wide_target = self.task.synthesizer.render(maps[:wide], draws[:wide])
         return Batch(images, wide_images, torch.cat([target, wide_target]))

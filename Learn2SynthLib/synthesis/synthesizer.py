@@ -61,7 +61,9 @@ class Synthesizer(nn.Module):
         return draw(self.ranges.taught if learned else self.config, self.sizes, rng, learned, any_contrast)
 
     def render(self, maps: Maps, draws: Sequence[SynthesisDraw]) -> tuple[Tensor, Tensor]:
-        """Images (B, 1, *shape) in [0, 1] and targets (B, *shape) of int64; the same draws give the same images."""
+        """Images (B, 1, *shape) in [0, 1] and targets (B, *shape) of int64; the same draws give the same images, and none give none."""
+        if not draws:
+            return self._tensor([]).reshape(0, 1, *self.window.shape), maps.target.new_empty(0, *self.window.shape, dtype=torch.int64)
         return self.render_values(maps, draws, self.values(draws))
 
     def render_values(self, maps: Maps, draws: Sequence[SynthesisDraw], values: Values) -> tuple[Tensor, Tensor]:

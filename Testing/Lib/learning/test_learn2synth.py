@@ -60,6 +60,17 @@ def test_parts_of_a_small_batch_hold_over_several(tiny: Callable[..., RunConfig]
     assert sorted(asked) == 2 * [([False, True], 0)] + 6 * [([True, True], 1)]
 
 
+@pytest.mark.parametrize(("share", "size", "wide"), [(0.5, 1, [0, 1, 0, 1]), (0.75, 2, [1, 2, 1, 2]), (0.95, 1, [0, 1, 1, 1])])
+def test_a_batch_may_be_wide_altogether_but_where_it_teaches(
+    share: float, size: int, wide: list[int], tiny: Callable[..., RunConfig], make_task: Callable[..., Task]
+) -> None:
+    strategy = Learn2Synth(make_task(tiny(2, f"learn2synth.share={share}", f"batch_size={size}")))
+    batches = [strategy._batch(index, teach=False) for index in range(4)]
+    assert [len(batch.wide) for batch in batches] == wide and {len(batch.joined(batch.images)) for batch in batches} == {size}
+    assert len(strategy._batch(3, teach=True).images) == max(1, size - wide[3])
+    strategy._train(3)
+
+
 def test_part_of_the_wide_images_is_wide_in_contrast_alone(tiny: Callable[..., RunConfig], make_task: Callable[..., Task]) -> None:
     """Of eight images four are wide, of these three in contrast alone: their contrast is the prior's, all else the learned one's."""
     strategy = Learn2Synth(make_task(tiny(2, "learn2synth.share=0.5", "learn2synth.any_contrast=0.75", "learn2synth.begin=prior", "batch_size=8")))
