@@ -50,11 +50,12 @@ class Pretrained:
     def fitting(self, network: nn.Module, table: LabelTable) -> dict[str, Tensor]:
         """What a network whose last layer has the rows of `table` can take over.
 
-        The last layer is left out where its rows mean something else. Raises InputError when no kernel of the encoder fits: what follows it is worth nothing
-        without it, nor are norms without their kernels.
+        What has a channel for each class is left out where these mean something else. Raises InputError when no kernel of the encoder fits: what follows
+        it is worth nothing without it, nor are norms without their kernels.
         """
         own, same = network.state_dict(), self.table is not None and _meaning(self.table) == _meaning(table)
-        fitting = {name: tensor for name, tensor in self.weights.items() if name in own and own[name].shape == tensor.shape and (same or not _in("head", name))}
+        shared = {name: tensor for name, tensor in self.weights.items() if name in own and own[name].shape == tensor.shape}
+        fitting = {name: tensor for name, tensor in shared.items() if same or not _counts_classes(name)}
         if not any(tensor.ndim > 1 for name, tensor in fitting.items() if _in("encoder", name)):
             found = f"no kernel fits the network's encoder ({self._difference(own)})"
             raise InputError(self.name, found, remedy="choose ndim, network.name and network.features as it has them")
@@ -95,8 +96,13 @@ def _checkpoint(path: Path) -> dict[str, Tensor]:
     return kept
 
 
+def _counts_classes(name: str) -> bool:
+    """Whether a tensor has a channel for each class: the last layer, and the first one of a network that corrects class probabilities."""
+    return _in("head", name) or (_in("slow", name) and name.endswith("encoder.0.convolutions.0.weight"))
+
+
 def _in(part: str, name: str) -> bool:
-    """Whether a tensor belongs to that part of a network: `encoder`, or `head`, the last layer, whose channels are the classes."""
+    """Whether a tensor belongs to that part of a network: `encoder`, `head`, `slow`."""
     return part in name.split(".")
 
 

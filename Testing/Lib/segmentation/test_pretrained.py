@@ -73,6 +73,15 @@ def test_a_last_layer_of_as_many_rows_that_mean_something_else_is_kept(tmp_path:
     assert told["kept"] == told["unused"] == HEAD
 
 
+def test_channels_of_classes_that_mean_something_else_are_kept_wherever_they_are() -> None:
+    """A slow network's first layer takes class probabilities; its second, and the fast one's first, do not."""
+    slow, fast = (f"{part}.encoder.0.convolutions.0.weight" for part in ("slow", "fast"))
+    config = NetworkConfig("cooperative-unet", (3, 4))
+    before = Pretrained("model", Path("model.l2s"), network(config).state_dict(), None)
+    kept = before.weights.keys() - before.fitting(network(config), BRAIN).keys()
+    assert slow in kept and fast not in kept and kept == {slow, *(f"{part}.head.{kind}" for part in ("slow", "fast") for kind in ("weight", "bias"))}
+
+
 @pytest.mark.parametrize("zipped", [True, False])
 @pytest.mark.parametrize("shortcut", ["A", "B"])
 def test_the_encoder_of_medicalnet_is_taken_over_bit_for_bit(shortcut: str, zipped: bool, tmp_path: Path) -> None:
