@@ -41,6 +41,6 @@ def read_named(folder: str, name_or_path: str, what: str) -> tuple[Any, Path]:
     if not is_there(path):
         raise InputError(what, f"'{name_or_path}' is neither one of them nor a file", ", ".join(known), nearest(name_or_path, known))
     try:
-        return json.loads(path.read_text(encoding="utf-8")), path
+        return json.loads(path.read_text(encoding="utf-8-sig")), path
     except (OSError, ValueError) as error:
         raise InputError(path, f"cannot be read as JSON ({error})") from error

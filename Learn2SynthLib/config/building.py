@@ -29,6 +29,8 @@ _FILES = {
 def build_config(preset: str = "quick-2d", assignments: Iterable[str] = (), **overrides: Any) -> RunConfig:
     """A configuration: defaults, then a preset (name or JSON file), then `overrides` of top-level keys, then KEY=VALUE texts."""
     values = read_preset(preset)
+    for key in _FILES:
+        _settle(values, key)
     for key, value in overrides.items():
         if value is not None:
             values[key] = _settled(key, value)
@@ -47,11 +49,13 @@ def read_preset(name_or_path: str) -> dict[str, Any]:
 
 
 def _learned_preset(model: Model, where: str) -> dict[str, Any]:
-    """The settings of the model's own run, with those in their place that it has learned."""
+    """The settings of the model's own run, with those in their place that it has learned; neither the weights that it began with nor its device."""
     learned, told = model.card.get("preset"), (model.card.get("provenance") or {}).get("config") or {}
     if not isinstance(learned, dict) or "synthesis" not in learned:
         raise InputError(where, "has learned no settings", "a model of policy_search", "use again what another strategy has learned with learn2synth.begin")
-    return told | learned | {"synthesis": told.get("synthesis", {}) | learned["synthesis"]}
+    network = {key: value for key, value in told.get("network", {}).items() if key != "pretrained"}
+    own = {key: value for key, value in told.items() if key != "device"} | {"network": network}
+    return own | learned | {"synthesis": told.get("synthesis", {}) | learned["synthesis"]}
 
 
 def explain_settings() -> str:
@@ -71,6 +75,15 @@ def _assign(values: dict[str, Any], assignment: str) -> None:
     for parent in parents:
         values = values.setdefault(parent, {})
     values[last] = _settled(key, _parse(text))
+
+
+def _settle(values: dict[str, Any], key: str) -> None:
+    """Settles what nested `values` have under that key."""
+    *parents, last = key.split(".")
+    for parent in parents:
+        values = values.get(parent, {})
+    if last in values:
+        values[last] = _settled(key, values[last])
 
 
 def _settled(key: str, value: Any) -> Any:

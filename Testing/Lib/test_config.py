@@ -96,6 +96,14 @@ def test_paths_are_kept_whole_and_words_as_they_are(tmp_path: Path, monkeypatch:
     assert build_config(assignments=["learn2synth.begin=./prior", "target=gone.json"], target="brain").target == "gone.json"
 
 
+def test_paths_in_a_preset_are_kept_whole_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "preset.json").write_text(json.dumps({"target": "mine", "network": {"pretrained": "mine"}}), encoding="utf-8-sig")  # as Windows writes it
+    monkeypatch.chdir(tmp_path)
+    config = build_config("preset.json", ["target=brain"])
+    assert (config.target, config.network.pretrained) == ("brain", str(tmp_path / "mine"))
+
+
 def test_a_runs_own_config_serves_as_a_preset(tmp_path: Path) -> None:
     config = build_config("low-memory", steps=5)
     (tmp_path / "config.json").write_text(json.dumps(config.to_json()))
