@@ -147,8 +147,7 @@ def _train_both(output: Path, commands: Mapping[str, Sequence[str]]) -> None:
         try:
             _follow(output, running)
         except KeyboardInterrupt:
-            for name in running:
-                Run(output / name).request_stop()
+            _stop(output, running)
             raise
         finally:
             codes = {name: process.wait() for name, process in running.items()}
@@ -156,6 +155,17 @@ def _train_both(output: Path, commands: Mapping[str, Sequence[str]]) -> None:
     if failed:
         said = (output / f"{failed[0]}.log").read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["no message"]
         raise RuntimeError(f"the training '{failed[0]}' failed: {said[-1]}")
+
+
+def _stop(output: Path, running: Mapping[str, subprocess.Popen[bytes]]) -> None:
+    """Asks until all have ended: a training that has only begun takes a stop for one of the last time, and one without a folder has nothing to lose."""
+    while alive := {name: process for name, process in running.items() if process.poll() is None}:
+        for name, process in alive.items():
+            if (output / name).is_dir():
+                Run(output / name).request_stop()
+            else:
+                process.terminate()
+        time.sleep(0.5)
 
 
 def _follow(output: Path, running: Mapping[str, subprocess.Popen[bytes]]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,26 @@ def test_a_training_that_fails_says_why_in_whatever_encoding(tmp_path: Path, mon
     monkeypatch.setenv("PYTHONIOENCODING", "latin-1")  # as a console of Windows has one
     with pytest.raises(RuntimeError, match="the training 'randomised' failed: .*invalid choice"):
         demo._train_both(tmp_path, {"randomised": ["tränieren"]})
+
+
+def test_an_early_ctrl_c_ends_both_trainings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One has a folder and takes back the first stop that it sees, as a training does that begins; the other one has none yet."""
+    stop = tmp_path / "begun" / "stop"
+    begins = f"import pathlib, time; p = pathlib.Path({str(stop)!r})\nfor _ in range(2):\n while not p.exists(): time.sleep(0.05)\n p.unlink()"
+    stop.parent.mkdir()
+    started = subprocess.Popen
+
+    def start(command: list[str], **options: object) -> subprocess.Popen[bytes]:
+        return started([sys.executable, "-c", command[-1]], **options)
+
+    def interrupted(output: Path, running: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo.subprocess, "Popen", start)
+    monkeypatch.setattr(demo, "_follow", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        demo._train_both(tmp_path, {"begun": [begins], "not yet": ["import time; time.sleep(600)"]})
+    assert not stop.exists()
 
 
 @pytest.mark.parametrize(("platform", "typed"), [("win32", '"demo of mine\\x.nii" "a=1,2" b=1'), ("linux", r"'demo of mine\x.nii' a=1,2 b=1")])
