@@ -29,7 +29,7 @@ def train(options: argparse.Namespace) -> int:
     from .computer import keep_freed_memory
     from .learning.needs import check_needs, named_files
     from .learning.session import train_run
-    from .segmentation.device import choose_device
+    from .segmentation.device import check_precision, choose_device
 
     run = Run(options.run)
     stored = _stored_cohort(run) if run.exists() else None
@@ -44,7 +44,7 @@ def train(options: argparse.Namespace) -> int:
         target=options.target,
         device=options.device,
     )
-    choose_device(config.device)
+    check_precision(config.optimiser.precision, choose_device(config.device))
     cohort = stored if stored and resumed else _cohort(options)
     check_needs(config, cohort, run.checkpoint_path.is_file())
     if not resumed:
@@ -126,7 +126,7 @@ def evaluate(options: argparse.Namespace) -> int:
 
 
 def preview(options: argparse.Namespace) -> int:
-    from .learning.bundle import learned_synthesis
+    from .learning.bundle import learned_synthesis, trained_by
     from .model import Model
     from .previewing import Recipe, make_previewer, write_previews
     from .segmentation.segmenter import find_model
@@ -136,8 +136,7 @@ def preview(options: argparse.Namespace) -> int:
     model = Model.read(find_model(options.model)) if options.model else None
     if model and (options.preset or options.assignments):
         raise InputError("--model", "together with --preset or --set", "one or the other", "a model brings its own configuration")
-    provenance = model.card["provenance"]["config"] if model else None
-    config = RunConfig.from_json(provenance, options.model) if provenance else build_config(options.preset or "quick-2d", options.assignments)
+    config = RunConfig.from_json(trained_by(model, options.model), options.model) if model else build_config(options.preset or "quick-2d", options.assignments)
     learned = model is not None and bool(learned_synthesis(model))
     subjects = build_cohort(options.labels, labels_table=options.labels_ids).subjects
     shown = subjects if options.draw else stream(options.seed, "preview subjects").sample(subjects, min(options.count, len(subjects)))

@@ -200,6 +200,8 @@ def _label_from_json(entry: Any, where: str) -> Label:
     if not (isinstance(colour, (list, tuple)) and len(colour) == 3 and all(isinstance(c, int) and 0 <= c <= 255 for c in colour)):
         raise InputError(where, f"colour {colour!r}", "three whole numbers from 0 to 255")
     generation = entry["generation"] if "generation" in entry else _generation_of(entry["name"], ids)
+    if not isinstance(generation, str):
+        raise InputError(where, f"generation {generation!r}", "a text: labels of the same text are one tissue")
     return Label(
         entry["value"],
         entry["name"],

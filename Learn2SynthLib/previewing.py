@@ -55,7 +55,7 @@ class Recipe:
         if name not in known:
             raise InputError(path, f"was drawn from the label map '{name}'", remedy="give that label map with --labels")
         recipe = cls(name, Place(known.index(name), centre, level), SynthesisDraw.from_json(draw, path))
-        if _sizes(recipe.to_json()) != _sizes(previewer.recipe(0, 0, False).to_json()) or level >= previewer.examples[recipe.place.example].grid.shape[2]:
+        if _shape(recipe.to_json()) != _shape(previewer.recipe(0, 0, False).to_json()) or level >= previewer.examples[recipe.place.example].grid.shape[2]:
             raise InputError(path, "was drawn with other settings", remedy="give --model, --preset, --set and --labels-ids as it was drawn with them")
         return recipe
 
@@ -119,11 +119,11 @@ def make_previewer(config: RunConfig, model: Model | None, subjects: Sequence[Su
     return Previewer(synthesizer, preparation, [preparation.example(subject) for subject in subjects])
 
 
-def _sizes(value: Any) -> Any:
-    """How many numbers a record has in each place."""
+def _shape(value: Any) -> Any:
+    """How many numbers, or whether a text, a record has in each place."""
     if isinstance(value, Mapping):
-        return {key: _sizes(entry) for key, entry in value.items()}
-    return len(value) if isinstance(value, (list, tuple)) else 1
+        return {key: _shape(entry) for key, entry in value.items()}
+    return [_shape(entry) for entry in value] if isinstance(value, (list, tuple)) else isinstance(value, (int, float))
 
 
 def _row(labels: Tensor, before: Tensor | None, image: Tensor, table: LabelTable) -> list[np.ndarray]:

@@ -90,6 +90,14 @@ def take_synthesis(synthesizer: Synthesizer, name: str) -> None:
     take_policy(synthesizer, model)
 
 
+def trained_by(model: Model, where: object) -> dict[str, Any]:
+    """The configuration of the model's training. Raises InputError where the model does not say; `where` names it."""
+    config = (model.card.get("provenance") or {}).get("config")
+    if not config or "tissue_classes" not in model.card:
+        raise InputError(where, "does not say how it was trained", "a model as learn2synth wrote it")
+    return config
+
+
 def take_policy(synthesizer: Synthesizer, model: Model) -> None:
     """Gives learned draws what the model's training has searched, as its expected policy; nothing where it searched nothing."""
     learned = as_settings({name: entry["learned"] for name, entry in (model.card.get("learned") or {}).items()})

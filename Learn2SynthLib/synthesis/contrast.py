@@ -25,7 +25,7 @@ def read_contrast(name_or_path: str) -> dict[str, dict[str, Interval]]:
     if name_or_path == ANY_CONTRAST:
         return {}
     table, path = _table(name_or_path)
-    if not isinstance(table, Mapping) or not any(part in table for part in _PARTS):
+    if not isinstance(table, Mapping) or not any(part in table for part in _PARTS) or not all(isinstance(table.get(part, {}), Mapping) for part in _PARTS):
         raise InputError(path, "is no table of contrast", 'an object with "mean", "spread" or both')
     return {_PARTS[part]: {tissue: _interval(ends, path, part, tissue) for tissue, ends in table[part].items()} for part in _PARTS if part in table}
 

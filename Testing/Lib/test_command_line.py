@@ -15,6 +15,7 @@ import pytest
 from Learn2SynthLib.__main__ import main
 from Learn2SynthLib.labels import load_table
 from Learn2SynthLib.model import Model
+from Learn2SynthLib.resources import resource
 from Learn2SynthLib.run import Run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -473,6 +474,23 @@ def test_a_draw_of_other_settings(settings: list[str], save_head: Head, tmp_path
     assert main([*words, str(tmp_path / "p"), "--count", "1"]) == 0
     again = [*words, str(tmp_path / "q"), "--draw", str(tmp_path / "p" / "001_draw.json"), "--set", *settings]
     assert "was drawn with other settings" in refused(again, tmp_path, capsys)
+
+
+def test_a_draw_with_words_for_numbers(save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["preview", "--labels", str(save_head()[1]), "--output"]
+    assert main([*words, str(tmp_path / "p"), "--count", "1"]) == 0
+    path = tmp_path / "p" / "001_draw.json"
+    record = json.loads(path.read_text())
+    record["draw"]["seed"] = "x"
+    path.write_text(json.dumps(record))
+    assert "was drawn with other settings" in refused([*words, str(tmp_path / "q"), "--draw", str(path)], tmp_path, capsys)
+
+
+def test_a_model_that_does_not_say_how_it_was_trained(save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shipped = Model.read(resource("Models", "brain-tiny.l2s"))
+    Model({key: value for key, value in shipped.card.items() if key != "provenance"}, shipped.weights).write(tmp_path / "mute.l2s")
+    words = ["preview", "--labels", str(save_head()[1]), "--model", str(tmp_path / "mute.l2s"), "--output", str(tmp_path / "p")]
+    assert "does not say how it was trained" in refused(words, tmp_path, capsys)
 
 
 def test_no_preview_is_no_picture(save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

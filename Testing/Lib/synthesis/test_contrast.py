@@ -33,6 +33,8 @@ def test_every_shipped_table_names_known_classes(name: str) -> None:
     ("content", "message"),
     [
         ('{"means": {}}', "is no table of contrast"),
+        ('{"mean": [0, 1]}', "is no table of contrast"),
+        ('{"spread": {}, "mean": null}', "is no table of contrast"),
         ('{"mean": {"thalamus": [0.7, 0.6]}}', "mean of thalamus: .*low <= high"),
         ('{"spread": {"thalamus": "dark"}}', "spread of thalamus"),
         ("[", "cannot be read as JSON"),
