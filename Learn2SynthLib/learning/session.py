@@ -12,6 +12,7 @@ from typing import Any
 from ..config import RunConfig
 from ..errors import InputError
 from ..run import Run
+from ..segmentation.device import is_out_of_memory
 from ..volume.cohort import Cohort
 from .trainer import Trainer
 
@@ -79,10 +80,9 @@ def _failed(error: Exception, run: Run) -> Event:
 def _advice(error: Exception, run: Run) -> str:
     if isinstance(error, InputError):
         return error.remedy
-    text = f"{type(error).__name__} {error}".lower()
-    if "out of memory" in text or isinstance(error, MemoryError):
+    if is_out_of_memory(error):
         return "use a smaller batch_size or grid.shape, or --preset low-memory"
-    if re.search(r"\bmps\b", text):
+    if re.search(r"\bmps\b", str(error).lower()):
         return "this torch cannot do all of it on Apple's GPU: resume the run with --device cpu"
     if isinstance(error, FloatingPointError):
         goes_on = f"; --pretrained {run.folder} begins with this run's best weights" if run.model_path.is_file() else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -80,7 +81,8 @@ class Task:
 
         The loss itself, whose sums run over millions of voxels, always keeps the precision of the images.
         """
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.optimiser.precision == "bfloat16"):
+        bfloat16 = self.config.optimiser.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16) if bfloat16 else nullcontext():  # older torch has none on Apple's GPU, not even disabled
             logits = self.network(images)
         loss = segmentation_loss(logits.to(images.dtype), target)
         self.optimiser.zero_grad(set_to_none=True)

@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..files import written_aside
 from ..randomness import stream_seed
 from ..run import Run
-from ..segmentation.device import check_precision, choose_device
+from ..segmentation.device import check_precision, choose_device, is_out_of_memory
 from ..segmentation.pretrained import Pretrained
 from ..volume.cohort import Cohort, Subject
 from .bundle import make_model
@@ -45,7 +45,6 @@ class Trainer:
         self.device = choose_device(config.device)
         check_precision(config.optimiser.precision, self.device)
         self.done, self.best, self.stale = 0, -1.0, 0
-        self.last_validation: Event | None = None
         self.pretrained: dict[str, Any] | None = None  # what the weights began with
 
     def events(self) -> Iterator[Event]:
@@ -148,7 +147,6 @@ class Trainer:
         content = {"step": self.done, **validate(self.strategy.task, self.scans, self.note)}
         score = content["dice"]["mean"]
         self.stale = 0 if score > self.best else self.stale + 1
-        self.last_validation = content
         if score > self.best:
             self.best = score
             self._keep(content)
@@ -165,9 +163,10 @@ class Trainer:
         return self.run.append("preview", step=self.done, paths=write_preview(self.strategy, example, self.run.previews, self.done))
 
     def _check_weights(self) -> None:
-        """What is on disk stays usable: the last step may have broken weights whose loss was fine."""
-        if not all(bool(weight.isfinite().all()) for weight in self.strategy.task.network.parameters()):
-            raise FloatingPointError(f"weights not finite after step {self.done}")
+        """What is on disk stays usable: the last step may have broken weights, or what else is learned, whose loss was fine."""
+        for what, learned in (("weights", self.strategy.task.network.state_dict()), ("what the strategy learns", self.strategy.state())):
+            if not _is_finite(learned):
+                raise FloatingPointError(f"{what} not finite after step {self.done}")
 
     def _checkpoint(self) -> Event:
         self._check_weights()
@@ -191,9 +190,9 @@ class Trainer:
         if self.run.checkpoint_path.is_file():
             try:
                 self._take(torch.load(self.run.checkpoint_path, map_location=self.device, weights_only=True))
-            except (MemoryError, torch.cuda.OutOfMemoryError):
-                raise
             except Exception as error:  # torch raises many kinds for a file that is damaged, or of something else
+                if is_out_of_memory(error):
+                    raise
                 remedy = "delete it to train this run from the start"
                 raise InputError(self.run.checkpoint_path, f"cannot be used ({type(error).__name__})", remedy=remedy) from error
         self.first = self.done
@@ -233,6 +232,14 @@ def _schedule(config: RunConfig, phases: Sequence[int], step: int) -> float:
     """Part of the learning rate at `step`: from 1 to 0 over each phase."""
     begun, over = max((phase for phase in phases if phase <= step), default=0), min((phase for phase in phases if phase > step), default=config.steps)
     return 1.0 if config.optimiser.schedule == "constant" else 0.5 * (1 + math.cos(math.pi * (step - begun) / (over - begun)))
+
+
+def _is_finite(state: Any) -> bool:
+    """Whether all numbers in tensors are, however deep they lie."""
+    if isinstance(state, torch.Tensor):
+        return bool(state.isfinite().all())
+    parts = state.values() if isinstance(state, dict) else state if isinstance(state, (list, tuple)) else ()
+    return all(_is_finite(part) for part in parts)
 
 
 def _check_finite(losses: dict[str, float], step: int) -> None:

@@ -62,6 +62,7 @@ def available_bytes(device: torch.device) -> int:
     return int(torch.cuda.mem_get_info(device)[0]) + kept
 
 
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """True for what torch raises on any device when an allocation fails."""
-    return "out of memory" in str(error).lower() or "can't allocate memory" in str(error).lower()
+def is_out_of_memory(error: Exception) -> bool:
+    """True for what Python, and torch on any device and system, raises when an allocation fails."""
+    told = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in told for words in ("out of memory", "can't allocate memory", "not enough memory"))

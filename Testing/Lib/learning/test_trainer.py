@@ -17,6 +17,7 @@ from Learn2SynthLib.config import STRATEGIES, RunConfig
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.files import write_json
 from Learn2SynthLib.labels import load_table
+from Learn2SynthLib.learning.learn2synth import Learn2Synth
 from Learn2SynthLib.learning.randomised import Randomised
 from Learn2SynthLib.learning.session import train_run
 from Learn2SynthLib.learning.trainer import Trainer, _check_finite, check_needs, split_real, synthesis_pool
@@ -453,13 +454,15 @@ def test_a_checkpoint_of_something_else_is_refused_but_not_for_want_of_memory(
     told = run.events()[-1]
     assert told["advice"] == "delete it to train this run from the start" and told["advice"] not in told["message"]
 
-    def full(*arguments: object, **options: object) -> None:
-        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+    for error in (torch.cuda.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: not enough memory"), MemoryError()):
 
-    monkeypatch.setattr("torch.load", full)
-    with pytest.raises(torch.cuda.OutOfMemoryError):
-        train_run(config, cohort, run, lambda event: None)
-    assert "smaller batch_size" in run.events()[-1]["advice"]
+        def full(*arguments: object, error: Exception = error, **options: object) -> None:
+            raise error
+
+        monkeypatch.setattr("torch.load", full)
+        with pytest.raises(type(error)):
+            train_run(config, cohort, run, lambda event: None)
+        assert "smaller batch_size" in run.events()[-1]["advice"]
 
 
 @pytest.mark.parametrize("validation", [True, False])
@@ -474,3 +477,16 @@ def test_broken_weights_are_never_written(validation: bool, tiny: Tiny, cohort: 
     with pytest.raises(FloatingPointError, match="weights not finite after step 2"):
         train_run(config, cohort if validation else Cohort(cohort.of("label_map")), run, lambda event: None)
     assert final_state(run)["step"] == 1 and run.status() == "failed"
+
+
+def test_what_else_is_learned_is_never_written_broken(tiny: Tiny, cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def step(self: Learn2Synth, index: int) -> dict[str, float]:
+        with torch.no_grad():
+            self.task.synthesizer.ranges.ends["noise"].fill_(nan if index else 0)
+        return {"synthetic_loss": 1.0}
+
+    monkeypatch.setattr(Learn2Synth, "step", step)
+    run = Run(tmp_path / "run")
+    with pytest.raises(FloatingPointError, match="what the strategy learns not finite after step 2"):
+        train_run(tiny(2, checkpoint_every=1), cohort, run, lambda event: None)
+    assert final_state(run)["step"] == 1

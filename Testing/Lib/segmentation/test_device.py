@@ -8,7 +8,7 @@ from torch.torch_version import TorchVersion
 
 from Learn2SynthLib.computer import describe_computer
 from Learn2SynthLib.errors import InputError
-from Learn2SynthLib.segmentation.device import check_precision, choose_device, mps_is_usable
+from Learn2SynthLib.segmentation.device import check_precision, choose_device, is_out_of_memory, mps_is_usable
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 
@@ -46,6 +46,11 @@ def test_apples_gpu_is_taken_where_torch_computes_rightly_on_it(monkeypatch: pyt
             choose_device("mps")
     else:
         assert choose_device("mps") == torch.device("mps")
+
+
+@pytest.mark.parametrize("told", ["CUDA out of memory. Tried to allocate", "can't allocate memory: you tried", "DefaultCPUAllocator: not enough memory"])
+def test_want_of_memory_is_recognised_on_every_system(told: str) -> None:
+    assert is_out_of_memory(RuntimeError(told)) and is_out_of_memory(MemoryError()) and not is_out_of_memory(RuntimeError("size mismatch"))
 
 
 def test_a_precision_that_the_device_lacks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
