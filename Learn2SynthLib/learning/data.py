@@ -58,7 +58,7 @@ class Example:
 class Preparation:
     """What subjects are turned into: the model's spacing, the target table, the tissue classes, the widest gap taken for fluid.
 
-    Raises InputError for more structures or tissues than the bytes of an example's maps can count.
+    Raises InputError for a target that does not begin with the background, and for more structures or tissues than the bytes of an example's maps can count.
     """
 
     spacing_mm: tuple[float, ...]
@@ -67,6 +67,8 @@ class Preparation:
     fluid_mm: float
 
     def __post_init__(self) -> None:
+        if self.target.labels[0].value != 0:
+            raise InputError(f"target '{self.target.name}'", f"begins with '{self.target.labels[0].name}'", "the background, 0, as its first label")
         for what, count in ((f"target '{self.target.name}'", len(self.target.labels)), ("the label tables' tissue classes", len(self.classes.names))):
             if count > _ROWS:
                 raise InputError(what, f"{count} with the background", f"at most {_ROWS}", "choose or write a table with fewer")

@@ -51,7 +51,8 @@ def check_needs(config: RunConfig, cohort: Cohort, begun: bool = False) -> None:
 
 def _check_flips(config: RunConfig) -> None:
     """Raises InputError where flips would leave labels of the target on the wrong side."""
-    searched = config.strategy == "policy_search" or (config.strategy == "learn2synth" and "flip" in config.learn2synth.search)
+    search = {"policy_search": config.policy_search.search, "learn2synth": config.learn2synth.search}.get(config.strategy, ())
+    searched = "flip" in search
     if searched or config.synthesis.flip > 0:
         load_table(config.target).check_flips("choose a strategy that does not search flips" if searched else "set synthesis.flip=0")
 

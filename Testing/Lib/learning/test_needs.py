@@ -52,3 +52,16 @@ def test_the_users_own_files_decide_a_run_too(tiny: Tiny, cohort: Cohort, tmp_pa
     assert set(named_files(config, own)) == {target, numbers, contrast, learned / "best.l2s"}
     assert named_files(replace(config, strategy="mixed"), own) == (contrast, numbers, target)
     assert named_files(tiny(2, "synthesis.contrast=t1"), cohort) == ()
+
+
+def test_a_target_begins_with_the_background(tiny: Tiny, cohort: Cohort, tmp_path: Path) -> None:
+    labels = [{"value": 17, "name": "Hippocampus"}, {"value": 0, "name": "background"}]
+    write_json(tmp_path / "own.json", {"labels": labels})
+    with pytest.raises(InputError, match="begins with 'Hippocampus'; allowed: the background, 0, as its first label"):
+        check_needs(tiny(2, strategy="randomised", target=str(tmp_path / "own.json")), cohort)
+
+
+def test_a_side_matters_to_who_searches_flips_alone(tiny: Tiny, cohort: Cohort, tmp_path: Path) -> None:
+    write_json(tmp_path / "half.json", {"labels": [{"value": 0, "name": "background"}, {"value": 10, "name": "left thalamus"}]})
+    config = tiny(2, "synthesis.flip=0", "policy_search.search=gamma", strategy="policy_search", target=str(tmp_path / "half.json"))
+    check_needs(config, cohort)
