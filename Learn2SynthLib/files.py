@@ -29,6 +29,7 @@ def written_aside(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = new_file(path.parent, suffix)
         yield aside
+        _flush(aside)
         replace(aside, path)
     except OSError as error:
         raise InputError(path, f"cannot be written ({error.strerror or error})", remedy="free some space or choose another folder") from error
@@ -36,6 +37,12 @@ def written_aside(path: Path) -> Iterator[Path]:
         if aside is not None:
             with suppress(OSError):  # what went wrong before is told; who failed to write may still hold the file, which Windows then does not remove
                 aside.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """To the disk itself: a power failure must not leave the new name with nothing behind it."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def new_file(folder: Path, suffix: str = "") -> Path:
