@@ -17,9 +17,9 @@ TITLE = "Real scans"
 COMPARED = (OURS, "randomised", "mixed", "supervised, augmented")
 PROGRAMS = {"learn2synth": "learn2synth", "torch": "torch", "python": "Python"}
 ABOUT = f"""Every method trains the same network on the label maps of the same six people (MICCAI 2012 challenge, T1, manual labels) with equal steps, and is
-given the scans of some of these people. Measured at the last step: on four other people as they are (`malf T1`, in domain) and shifted ({listed(SHIFTED)}), and
-on six older people of another site with automatic labels ({listed(SITES)}). Mean Dice of twelve structures and 95 % Hausdorff distance, on the model's 2 mm
-grid. Methods that are given no scans are the same in the tables of all numbers of scans."""
+given the scans of some of these people, which all methods deform (*augmented*: and corrupt as scanners do). Measured at the last step: on four other people
+as they are (`malf T1`, in domain) and shifted ({listed(SHIFTED)}), and on six older people of another site with automatic labels ({listed(SITES)}). Mean Dice
+of twelve structures and 95 % Hausdorff distance, on the model's 2 mm grid. Methods that are given no scans are the same in all tables."""
 CREDITS = """Shown is NiiVue's demo image (BSD-2-Clause), which is not among the measured scans. These are OASIS scans with labels by Neuromorphometrics,
 Inc. (CC BY-NC 3.0) and NiChart demo data (University of Pennsylvania, SBIA licence)."""
 INTERVALS = f"""Small figures are {100 * LEVEL:.0f} % intervals of a percentile bootstrap ({RESAMPLES} resamples, fixed seed) that draws people and

@@ -44,7 +44,7 @@ STRATEGIES = {
 class SupervisedConfig:
     """Training on the annotated real scans alone."""
 
-    augmentation: bool = setting(True, "deform and corrupt the real scans by the synthesis prior's own stages")
+    augmentation: bool = setting(True, "corrupt the real scans as the synthesis prior's scanner does; deformed they always are")
 
 
 @dataclass(frozen=True)

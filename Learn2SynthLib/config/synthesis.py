@@ -41,7 +41,7 @@ class SynthesisConfig:
     scaling_chance: float = setting(1.0, "probability of a scaling", low=0, high=1)
     shear: tuple[float, ...] = interval(-0.02, 0.02, "shear of each pair of axes", (-0.5, 0.5))
     translation_mm: tuple[float, ...] = interval(-8, 8, "shift along each axis", (-200, 200), unit="mm")
-    warp_mm: tuple[float, ...] = interval(0, 3, "standard deviation of the stationary velocity at its control points", (0, 20), unit="mm")
+    warp_mm: tuple[float, ...] = interval(0, 3, "standard deviation of the coefficients of the stationary velocity, a spline", (0, 20), unit="mm")
     warp_spacing_mm: float = setting(20.0, "distance of the control points of the velocity", unit="mm", low=4, high=200)
     warp_chance: float = setting(1.0, "probability of a warp", low=0, high=1)
     contrast: str = setting(ANY_CONTRAST, "a table of contrast (t1, or a JSON file) in place of random means and spreads; any: none")
