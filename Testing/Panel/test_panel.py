@@ -545,6 +545,18 @@ def test_a_training_of_elsewhere_is_looked_at_now_and_then(panel: Panel, tmp_pat
         panel.wait(lambda: len(looks) > 1, "another look")
 
 
+def test_the_last_words_of_a_training_of_elsewhere_are_heard(panel: Panel, tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    run.prepare({}, {})
+    with run.locked():
+        run.append("loading", subjects=1)
+        panel.widget.run.follow(str(run.folder))
+        panel.wait(lambda: panel.phase == "loading", "its words")
+        run.append("stopped", step=3)
+    panel.idle()
+    assert panel.phase == "stopped"
+
+
 def test_whether_a_training_of_elsewhere_is_kept_is_shown_only(panel: Panel, tmp_path: Path) -> None:
     run, box = Run(tmp_path / "run"), panel.ui.keepTrainingCheckBox
     run.prepare({}, {})

@@ -45,6 +45,7 @@ class RunSection(Section):
         self._stopping = False
         self._refusal = ""  # why the last click was in vain
         self._look_at = 0.0  # when to look again at a training of elsewhere
+        self._alive = False  # when it was last looked at
         self._typing = qt.QTimer()  # of the folder: over once there was a pause
         self._typing.setSingleShot(True)
         self._typing.setInterval(_PAUSE_MS)
@@ -151,7 +152,7 @@ class RunSection(Section):
         self.update()
 
     def _follow(self, training: Training, show: bool) -> None:
-        self.training, self.progress, self._heard, self._stopping = training, Progress(), time.monotonic(), False
+        self.training, self.progress, self._heard, self._stopping, self._alive = training, Progress(), time.monotonic(), False, True
         self.opened(training.run, self.progress, show)
         self.context.wake()
 
@@ -219,17 +220,17 @@ class RunSection(Section):
 
     @property
     def active(self) -> bool:
-        return self.training is not None and (self.training.started_here or self.training.alive or self.progress.revision == 0)
+        return self.training is not None and (self.training.started_here or self._alive or self.progress.revision == 0)
 
     def tick(self) -> None:
         training = self.training
         if training is None or not self._due(training):
             return
-        problem = ""
+        self._alive, problem = training.alive, ""  # asked first: of one that is gone the last words are there
         try:
             events = training.poll()
         except OSError as error:
-            events, problem = [], _("What the training tells cannot be read ({reason}).").format(reason=error.strerror or error)
+            self._alive, events, problem = True, [], _("What the training tells cannot be read ({reason}).").format(reason=error.strerror or error)
         if events:
             self._heard = time.monotonic()
             self.progress.add(events)
