@@ -24,12 +24,11 @@ Run = dict[str, Any]
 
 
 def section(record: dict[str, Any], pictures: Path) -> Section:
-    runs: dict[int, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
-    for run in sorted(record.get("runs", ()), key=lambda run: run["seed"]):
-        runs[run["steps"]][run["experiment"]].append(run)
+    runs = by_steps(record.get("runs", ()))
     blocks = [ABOUT, made_by(record)]
     for steps, experiments in sorted(runs.items()):
-        named = {name: experiments.get(name, []) for name in dict.fromkeys([*(EXPERIMENTS if steps == usual_steps(runs) else ()), *experiments])}
+        missing = EXPERIMENTS.keys() - {run["experiment"] for same in experiments.values() for run in same} if steps == usual_steps(runs) else ()
+        named = experiments | {name: [] for name in EXPERIMENTS if name in missing}
         path = pictures / f"recovery-{steps}.png"
         figures.recovery({name: same for name, same in named.items() if same}, path)
         rows = [line for name, same in named.items() for line in lines(name, same)]
@@ -37,6 +36,17 @@ def section(record: dict[str, Any], pictures: Path) -> Section:
         blocks += [table(["experiment", "parameter", "planted", "learned", "each seed", "error", "paper"], rows)]
         blocks += identified([run for same in named.values() for run in same], pictures / f"slopes-{steps}.png")
     return Section(TITLE, summary(runs), blocks)
+
+
+def by_steps(runs: Sequence[Run]) -> dict[int, dict[str, list[Run]]]:
+    """Runs with equal steps that planted the same, seed by seed; where each seed planted something else, each stands alone."""
+    found: dict[int, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
+    own = {run["experiment"] for run in runs for other in runs if run["experiment"] == other["experiment"] and run["planted"] != other["planted"]}
+    order = list(EXPERIMENTS)
+    for run in sorted(runs, key=lambda run: (order.index(run["experiment"]), run["seed"])):
+        name = run["experiment"]
+        found[run["steps"]][f"{name}, seed {run['seed']}" if name in own else name].append(run)
+    return found
 
 
 def made_by(record: dict[str, Any]) -> str:
@@ -60,7 +70,7 @@ def summary(runs: dict[int, dict[str, list[Run]]]) -> str:
     steps = usual_steps(runs)
     found = [(run["planted"][key], learned(same, key)) for same in runs[steps].values() for run in same[:1] for key in run["planted"]]
     relative, absolute = ([abs(error(p, m)) for p, m in found if _is_zero(p) == zero] for zero in (False, True))
-    told = [f"{len(runs[steps])} of {len(EXPERIMENTS)} experiments with {steps} steps"]
+    told = [f"{len({run['experiment'] for same in runs[steps].values() for run in same})} of {len(EXPERIMENTS)} experiments with {steps} steps"]
     told += [f"mean error {100 * fmean(relative):.0f} % over {counted(len(relative), 'value')}"] if relative else []
     told += [f"{fmean(absolute):.3f} over {counted(len(absolute), 'value')} planted at 0"] if absolute else []
     return f"{listed(told)}."
