@@ -83,16 +83,16 @@ Ctrl-C, or a file named `stop` in RUN, stops after the current step and keeps ev
 example:
   learn2synth train my_run --labels label_maps/ --real annotated/ --validation held_out/ --strategy learn2synth
 
-settings for --set KEY=VALUE, their defaults, their meaning:
+settings for --set KEY=VALUE, their defaults where no preset sets them (quick-2d sets some), their meaning:
 {explain_settings()}"""
     parser = _verb(verbs, "train", "train a segmentation network into the folder RUN", epilog)
     parser.add_argument("run", metavar="RUN", help="folder of the run")
-    parser.add_argument("--labels", nargs="+", default=[], metavar="PATH", help="label maps to synthesise from: files or folders")
+    parser.add_argument("--labels", nargs="+", action="extend", default=[], metavar="PATH", help="label maps to synthesise from: files or folders")
     for role, what in (("real", "annotated real scans to learn from"), ("validation", "annotated real scans that only measure")):
         parser.add_argument(
             f"--{role}", nargs="+", action="append", default=[], metavar="PATH", help=f"{what}: a folder, or an image and its labels (repeatable)"
         )
-    parser.add_argument("--unlabelled", nargs="+", default=[], metavar="IMAGE", help="real scans without labels, for strategies that use them")
+    parser.add_argument("--unlabelled", nargs="+", action="extend", default=[], metavar="IMAGE", help="real scans without labels, for strategies that use them")
     tables = ", ".join(names("Labels", ".json"))
     parser.add_argument(
         "--labels-ids", default="freesurfer", metavar="TABLE", help=f"what the numbers in --labels mean: {tables}, or a JSON file (default: freesurfer)"
@@ -128,7 +128,7 @@ def _segment(verbs: argparse._SubParsersAction) -> None:
 
 def _preview(verbs: argparse._SubParsersAction) -> None:
     parser = _verb(verbs, "preview", "write synthetic images, their labels, their draws and a contact sheet")
-    parser.add_argument("--labels", nargs="+", required=True, metavar="PATH", help="label maps: files or folders")
+    parser.add_argument("--labels", nargs="+", action="extend", required=True, metavar="PATH", help="label maps: files or folders")
     parser.add_argument("--labels-ids", default="freesurfer", metavar="TABLE", help="what their numbers mean (default: freesurfer)")
     parser.add_argument("--model", "--run", dest="model", metavar="MODEL|RUN", help="use what this model or run learned, beside its prior")
     _add_preset(parser)

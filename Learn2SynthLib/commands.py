@@ -32,6 +32,8 @@ def train(options: argparse.Namespace) -> int:
     from .segmentation.device import check_precision, choose_device
 
     run = Run(options.run)
+    if not (run.exists() or options.labels or options.real):
+        raise InputError(run.folder, "holds no run that could be resumed, and no data are given", remedy="check its name, or add --labels and --real")
     stored = _stored_cohort(run) if run.exists() else None
     resumed = stored is not None and not (options.labels or options.real or options.validation or options.unlabelled)
     pretrained = [f"network.pretrained={json.dumps(options.pretrained)}"] if options.pretrained else []
@@ -128,8 +130,9 @@ def evaluate(options: argparse.Namespace) -> int:
 def preview(options: argparse.Namespace) -> int:
     from .learning.bundle import learned_synthesis, trained_by
     from .model import Model
-    from .previewing import Recipe, make_previewer, write_previews
+    from .previewing import Recipe, files_of, make_previewer, write_previews
     from .segmentation.segmenter import find_model
+    from .segmenting import keep_inputs
 
     if options.count < 1:
         raise InputError("--count", str(options.count), "at least 1")
@@ -140,6 +143,8 @@ def preview(options: argparse.Namespace) -> int:
     learned = model is not None and bool(learned_synthesis(model))
     subjects = build_cohort(options.labels, labels_table=options.labels_ids).subjects
     shown = subjects if options.draw else stream(options.seed, "preview subjects").sample(subjects, min(options.count, len(subjects)))
+    outputs = [path for number in range(1, 1 + (1 if options.draw else options.count)) for path in files_of(number, Path(options.output))]
+    keep_inputs(outputs, [*(subject.path for subject in subjects), *filter(None, [options.draw])])
     previewer = make_previewer(config, model, shown)
     if options.draw:
         recipes = [Recipe.read(Path(options.draw), previewer)]

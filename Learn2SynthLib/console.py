@@ -115,7 +115,8 @@ class Console:
 
     def segmented(self, image: str, output: Path, notes: list[str], volumes_mm3: Mapping[str, float], quality: Mapping[str, float]) -> None:
         if self.as_json:
-            self._print("segmented", image=image, output=str(output), notes=notes, volumes_mm3=volumes_mm3, quality=quality)
+            volumes = {name: round(volume, 3) for name, volume in volumes_mm3.items()}
+            self._print("segmented", image=image, output=str(output), notes=notes, cautions=cautions(quality), volumes_mm3=volumes, quality=quality)
             return
         for sentence in (*notes, *cautions(quality)):
             self._say(f"{Path(image).name}: {sentence}")

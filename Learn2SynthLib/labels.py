@@ -8,6 +8,7 @@ its intensity in a synthetic image is looked up by the same id.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -43,7 +44,7 @@ class Label:
 
 @dataclass(frozen=True)
 class LabelTable:
-    """A named list of labels, values unique, value 0 always background."""
+    """A named list of labels, values and names unique, value 0 always background."""
 
     name: str
     labels: tuple[Label, ...]
@@ -51,9 +52,10 @@ class LabelTable:
 
     def __post_init__(self) -> None:
         values = [label.value for label in self.labels]
-        repeated = sorted({value for value in values if values.count(value) > 1})
-        if repeated:
-            raise InputError(f"label table '{self.name}'", f"values {repeated} appear twice", "each value once")
+        for what, entries in (("values", values), ("names", [label.name for label in self.labels])):
+            repeated = [entry for entry, times in Counter(entries).items() if times > 1]
+            if repeated:
+                raise InputError(f"label table '{self.name}'", f"{what} {repeated} appear twice", f"each of the {what} once")
         if 0 not in values:
             raise InputError(f"label table '{self.name}'", "no label has value 0", "value 0 is the background")
 
@@ -231,6 +233,11 @@ def _colour_of(value: int, ids: tuple[int, ...]) -> tuple[int, int, int]:
         return (0, 0, 0)
     hub = _hub(ids) if ids else None
     return hub.colour if hub else tuple(64 + value * step % 192 for step in (67, 113, 179))  # type: ignore[return-value]
+
+
+def some(values: Sequence[int]) -> str:
+    """Values in words, the first five of many."""
+    return ", ".join(map(str, values[:5])) + (f", ... ({len(values)} of them)" if len(values) > 5 else "")
 
 
 @lru_cache(maxsize=None)

@@ -87,13 +87,18 @@ class Previewer:
         return _three(image[0, 0]), _three(values)
 
 
+def files_of(number: int, folder: Path) -> list[Path]:
+    """Image, labels and draw of a preview."""
+    return [folder / f"{number:03d}_{what}" for what in ("image.nii.gz", "labels.nii.gz", "draw.json")]
+
+
 def write_previews(previewer: Previewer, recipes: Sequence[Recipe], learned: bool, folder: Path) -> list[Path]:
     """Writes image, labels and draw of every recipe, and a contact sheet; `learned`: what was learned is shown beside the prior."""
     table, rows, written = previewer.preparation.target, [], []
     for number, recipe in enumerate(recipes, start=1):
         image, labels = previewer.render(recipe)
         grid = Grid(tuple(image.shape), np.diag([*previewer.preparation.spacing_mm, 1.0]))  # type: ignore[arg-type]
-        paths = [folder / f"{number:03d}_{what}" for what in ("image.nii.gz", "labels.nii.gz", "draw.json")]
+        paths = files_of(number, folder)
         write_image(Image(image, grid), paths[0])
         write_label_map(LabelMap(labels, grid, table.name), paths[1])
         write_json(paths[2], recipe.to_json())

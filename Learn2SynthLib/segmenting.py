@@ -36,6 +36,10 @@ def destinations(images: Sequence[str], output: str, probabilities: bool) -> lis
         raise InputError("--output", f"one file for {len(images)} images", "a folder", "name a folder instead")
     if suffix and suffix not in WRITABLE_SUFFIXES:
         raise InputError("--output", f"cannot write '{suffix}'", ", ".join(WRITABLE_SUFFIXES), "end the name in .nii.gz")
+    other = Path(output).suffix
+    if len(images) == 1 and not suffix and other[1:].isalpha() and not os.path.isdir(output):
+        found = f"'{Path(output).name}' is no folder yet, and no file that can be written"
+        raise InputError("--output", found, f"a file in {', '.join(WRITABLE_SUFFIXES)}, or a folder", f"make the folder first if '{other}' belongs to its name")
     labels = [Path(output) if suffix else Path(output) / f"{stem(image)}_dseg.nii.gz" for image in images]
     of_labels = [path.with_name(f"{stem(path)}_probabilities.nii.gz") if probabilities else None for path in labels]
     return [Destination(*files) for files in zip(images, labels, of_labels, strict=True)]
@@ -48,11 +52,16 @@ def check_outputs(places: Sequence[Destination], volumes: Path | None, inputs: S
     twice = sorted({path.name for path, name in zip(outputs, names, strict=True) if names.count(name) > 1})
     if twice:
         raise InputError("--output", f"several results would be written to {', '.join(twice)}", remedy="write them to different files or folders")
+    keep_inputs(outputs, inputs)
+    for path in outputs:
+        _try_folder(path)
+
+
+def keep_inputs(outputs: Sequence[Path], inputs: Sequence[str | Path]) -> None:
+    """Raises InputError when one of the outputs is one of the inputs, which are there."""
     for path in outputs:
         if is_dicom_file(path) or (os.path.exists(path) and any(os.path.samefile(path, given) for given in inputs)):
             raise InputError(path, "is an input and would be overwritten", remedy="choose another file or folder for the output")
-    for path in outputs:
-        _try_folder(path)
 
 
 def _try_folder(path: Path) -> None:

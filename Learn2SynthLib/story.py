@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from .config import RunConfig
 from .console import begun_with
 from .learned import interval, learned_ranges
 from .model import Model
 from .run import Run
 from .segmentation.segmenter import find_model
+
+_ROLES = {"label_map": "label map", "real": "annotated scan", "validation": "scan that only measured", "unlabelled": "scan without labels"}
+_MOVED = 0.005  # of the bounds' width: two figures behind the point show it
 
 
 def tell(name: str) -> str:
@@ -24,9 +28,9 @@ def tell(name: str) -> str:
 
 
 def _run_lines(run: Run) -> list[str]:
-    config, events = run.config(), run.events()
+    config, events = RunConfig.from_json(run.config(), str(run.config_path)), run.events()
     step = max((event.get("step", 0) for event in events), default=0)
-    lines = [f"run       {run.folder}: {run.status()}, step {step} of {config['steps']}"]
+    lines = [f"run       {run.folder}: {run.status()}, step {step} of {config.steps}"]
     failed = [event for event in events[-1:] if event["event"] == "failed"]
     lines += [f"          {event['error']}: {event['message']}; {event['advice']}" for event in failed]
     scores = [(event["step"], event["dice"]["mean"]) for event in events if event["event"] == "validated"]
@@ -37,13 +41,14 @@ def _run_lines(run: Run) -> list[str]:
 
 def _model_lines(card: dict[str, Any]) -> list[str]:
     provenance = card.get("provenance") or {}
-    seed = (provenance.get("config") or {}).get("seed", "?")
+    config = provenance.get("config") or {}
+    by = f"{config.get('strategy', '?')}, step {provenance.get('step', '?')}, seed {config.get('seed', '?')}"
     spacing = " x ".join(f"{s:g}" for s in card["spacing_mm"])
-    labels = [label["name"] for label in card["labels"]["labels"] if label["value"]]
+    labels = [f"{label['value']} {label['name']}" for label in card["labels"]["labels"] if label["value"]]
     lines = [
         f"model     {card.get('name')}: {card['network']['name']} of {card['ndim']} dimensions, {spacing} mm, features {card['network']['features']}",
         f"labels    {len(labels)} of '{card['labels']['name']}': {', '.join(labels)}",
-        f"made by   learn2synth {provenance.get('learn2synth', '?')}, step {provenance.get('step', '?')}, seed {seed}",
+        f"made by   learn2synth {provenance.get('learn2synth', '?')}: {by}",
         *([f"begun     {begun_with(provenance['pretrained'])}"] if provenance.get("pretrained") else []),
         f"data      {_data(provenance.get('data') or [])}",
         f"licence   {card.get('licence')}",
@@ -52,8 +57,8 @@ def _model_lines(card: dict[str, Any]) -> list[str]:
 
 
 def _data(subjects: list[dict[str, Any]]) -> str:
-    counts = Counter(subject["role"].replace("_", " ") for subject in subjects)
-    return ", ".join(f"{count} {role}" for role, count in counts.items()) or "not recorded"
+    counts = Counter(subject["role"] for subject in subjects)
+    return ", ".join(f"{count} {_ROLES[role]}{'s' if count > 1 else ''}" for role, count in counts.items()) or "not recorded"
 
 
 def _validation(validation: dict[str, Any] | None) -> list[str]:
@@ -66,5 +71,7 @@ def _validation(validation: dict[str, Any] | None) -> list[str]:
 def _learned(learned: dict[str, dict[str, float]]) -> list[str]:
     now, before = ({name: entry[when] for name, entry in learned.items()} for when in ("learned", "prior"))
     ranges = learned_ranges(now, before)
-    rows = [f"          {r.title:<40} {interval(r.learned, r.unit):<20} prior {interval(r.prior, r.unit)}" for r in ranges]
+    moved = [r for r in ranges if r.change >= _MOVED]
+    rows = [f"          {r.title:<40} {interval(r.learned, r.unit):<20} prior {interval(r.prior, r.unit)}" for r in moved]
+    rows += [f"          {len(ranges) - len(moved)} others as in the prior"] if len(moved) < len(ranges) else []
     return ["learned   synthesis parameters, drawn between two ends", *rows] if rows else []

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..config import RunConfig
 from ..errors import InputError
-from ..labels import LabelTable, load_table
+from ..labels import LabelTable, load_table, some
 from ..synthesis.classes import TissueClasses
 from ..synthesis.synthesizer import Maps
 from ..volume.cohort import Subject
@@ -81,7 +81,7 @@ class Preparation:
         unknown = table.unknown(label_counts(labels))
         if unknown:
             raise InputError(
-                subject.labels, f"labels {unknown} are not in the table '{table.name}'", remedy="name the right table with --labels-ids or --real-ids"
+                subject.labels, f"labels {some(unknown)} are not in the table '{table.name}'", remedy="name the right table with --labels-ids or --real-ids"
             )
         target = self.target_of(labels, table)
         if not target.any():

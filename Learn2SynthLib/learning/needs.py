@@ -15,12 +15,14 @@ from ..labels import load_table
 from ..resources import names
 from ..segmentation.pretrained import Pretrained
 from ..segmentation.segmenter import find_model
-from ..synthesis.contrast import read_contrast
+from ..synthesis.contrast import check_contrast
 from ..volume.cohort import Cohort, Subject
 from .bundle import take_synthesis
-from .data import Example, preparation_for
+from .data import Example, preparation_for, tissue_classes
 from .factory import make_network, make_synthesizer
 from .strategies import STRATEGIES
+
+_HUBS = ("freesurfer", "neuromorphometrics", "muse")  # a table of contrast may name tissues that these label maps lack
 
 
 def check_needs(config: RunConfig, cohort: Cohort, begun: bool = False) -> None:
@@ -39,8 +41,8 @@ def check_needs(config: RunConfig, cohort: Cohort, begun: bool = False) -> None:
             raise InputError(f"strategy '{config.strategy}'", f"no {noun} given", remedy=f"add {option}, or choose another strategy")
     STRATEGIES[config.strategy].check(config, len(split_real(config, cohort)[0]), _given("label_map", config, cohort))
     _check_flips(config)
-    read_contrast(config.synthesis.contrast)
     preparation = preparation_for(config, [subject.table for subject in cohort.subjects if subject.labels])
+    check_contrast(config.synthesis.contrast, {*preparation.classes.names, *tissue_classes(_HUBS).names})
     if _begins_with_a_model(config):
         take_synthesis(make_synthesizer(config, preparation), config.learn2synth.begin)
     if config.network.pretrained and not begun:
@@ -81,15 +83,18 @@ def _given(role: str, config: RunConfig, cohort: Cohort) -> bool:
 def split_real(config: RunConfig, cohort: Cohort) -> tuple[list[Subject], list[Subject], bool]:
     """Real scans to learn from, scans to validate on, and whether the two are independent.
 
-    Without validation scans, a quarter of the real ones is held out once there are three; with fewer, the same scans serve both.
+    Without validation scans, all scans of a quarter of the people are held out once there are three; with fewer, the same scans serve both.
     """
     real, scans = list(cohort.of("real")), list(cohort.of("validation"))
     if scans:
         return real, scans, True
     if "real" not in FACTS[config.strategy].needs:
         return real, real, not config.synthesis.real_label_maps
-    held = len(real) // 4 or (1 if len(real) >= 3 else 0)
-    return (real[:-held], real[-held:], True) if held else (real, real, False)
+    people = list(dict.fromkeys(scan.person for scan in real))
+    held = people[len(people) - (len(people) // 4 or (1 if len(people) >= 3 else 0)) :]
+    if not held:
+        return real, real, False
+    return [scan for scan in real if scan.person not in held], [scan for scan in real if scan.person in held], True
 
 
 def synthesis_pool(config: RunConfig, maps: Sequence[Example], real: Sequence[Example]) -> list[Example]:

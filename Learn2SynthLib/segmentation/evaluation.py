@@ -9,7 +9,8 @@ from statistics import fmean
 from typing import Any
 
 from ..errors import InputError
-from ..labels import LabelTable, load_table
+from ..labels import LabelTable, load_table, some
+from ..resources import names
 from ..volume.discovery import find_label_maps
 from ..volume.files import read_label_map, stem
 from ..volume.image import LabelMap
@@ -24,24 +25,27 @@ Scores = dict[str, dict[str, float | None]]
 
 
 def evaluate(
-    prediction: LabelMap, reference: LabelMap, target: LabelTable, names: Sequence[object] = ("prediction", "reference")
+    prediction: LabelMap, reference: LabelMap, target: LabelTable, called: Sequence[object] = ("prediction", "reference")
 ) -> Scores:
     """{"dice": {"mean": ..., "<structure>": ...}, "hd95_mm": {...}, "volume_difference_mm3": {...}}, JSON-ready.
 
     Both are mapped to `target`; its structures that one of the two numberings has no label for are left out, because nothing
     could be said of them. null: absent in both, or, for the distance, in one. "mean" is over the scored structures that have a
     number: a structure that was missed lowers the mean of Dice, and is not in that of the distance.
-    `names` stand for the two in errors. Raises InputError for different grids and for values that a numbering does not know.
+    `called` stand for the two in errors. Raises InputError for different grids and for values that a numbering does not know.
     """
     if not prediction.grid.matches(reference.grid, _tolerance_mm(reference)):
-        found = f"not on the grid of {names[1]} ({_describe(prediction)} against {_describe(reference)})"
-        raise InputError(names[0], found, "one grid", "resample one of them")
+        found = f"not on the grid of {called[1]} ({_describe(prediction)} against {_describe(reference)})"
+        raise InputError(called[0], found, "one grid", "resample one of them")
     tables = [load_table(labels.table) for labels in (prediction, reference)]
-    for labels, table, name in zip((prediction, reference), tables, names, strict=True):
+    for labels, table, name in zip((prediction, reference), tables, called, strict=True):
         _refuse_unknown(labels, table, name)
     ours, theirs = (relabel(labels.data, table.mapping_to(target)) for labels, table in zip((prediction, reference), tables, strict=True))
     known = [set(table.mapping_to(target).values()) for table in tables]
     structures = [label for label in target.foreground if all(label.value in values for values in known)]
+    if not structures:
+        found = f"its table '{tables[0].name}' and '{tables[1].name}' of {called[1]} have no structure of '{target.name}' in common"
+        raise InputError(called[0], found, remedy="name the right tables with --prediction-ids and --reference-ids; the same one twice is compared as it is")
     values = [label.value for label in structures]
     by_metric = (
         dice(ours, theirs, values),
@@ -63,9 +67,10 @@ def evaluate_paths(
 
     prediction, reference: two files, or two folders whose label maps are paired by name, endings like _dseg and _T1w aside.
     The ids name the label tables that the files are numbered by. target: the table to compare in; by default that of the
-    prediction when it is one of `TARGETS`, else `brain`. Raises InputError for what has no partner, and as `evaluate` does.
+    prediction when it is one of `TARGETS` or, with both ids, the user's own; else `brain`. Raises InputError for what has no partner, and as `evaluate` does.
     """
-    table = load_table(target or (prediction_ids if prediction_ids in TARGETS else "brain"))
+    own = prediction_ids == reference_ids and prediction_ids not in names("Labels", ".json")
+    table = load_table(target or (prediction_ids if own or prediction_ids in TARGETS else "brain"))
     cases = []
     for ours, theirs in pair_by_name(Path(prediction), Path(reference)):
         pair = (read_label_map(ours, prediction_ids), read_label_map(theirs, reference_ids))
@@ -109,9 +114,8 @@ def _case(path: Path) -> str:
 def _refuse_unknown(labels: LabelMap, table: LabelTable, name: object) -> None:
     unknown = table.unknown(labels.data.unique().tolist())
     if unknown:
-        some = ", ".join(map(str, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
         remedy = "name its table with --prediction-ids or --reference-ids"
-        raise InputError(name, f"values {some} are not in the label table '{table.name}'", remedy=remedy)
+        raise InputError(name, f"values {some(unknown)} are not in the label table '{table.name}'", remedy=remedy)
 
 
 def _means(scores: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:

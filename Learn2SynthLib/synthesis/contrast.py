@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..config import ANY_CONTRAST
-from ..errors import InputError
+from ..errors import InputError, nearest
 from ..resources import names, read_named
 
 _PARTS = {"mean": "contrast_mean", "spread": "contrast_spread"}
@@ -28,6 +28,15 @@ def read_contrast(name_or_path: str) -> dict[str, dict[str, Interval]]:
     if not isinstance(table, Mapping) or not any(part in table for part in _PARTS) or not all(isinstance(table.get(part, {}), Mapping) for part in _PARTS):
         raise InputError(path, "is no table of contrast", 'an object with "mean", "spread" or both')
     return {_PARTS[part]: {tissue: _interval(ends, path, part, tissue) for tissue, ends in table[part].items()} for part in _PARTS if part in table}
+
+
+def check_contrast(name_or_path: str, tissues: Iterable[str]) -> None:
+    """Raises InputError, also when a table names a tissue that is none of `tissues`."""
+    known = sorted(tissues)
+    for rows in read_contrast(name_or_path).values():
+        for tissue in rows:
+            if tissue not in known:
+                raise InputError(name_or_path, f"unknown tissue '{tissue}'", remedy=nearest(tissue, known))
 
 
 def told(name_or_path: str) -> str:

@@ -11,7 +11,7 @@ import nibabel
 import numpy as np
 
 from ..errors import InputError
-from ..labels import LabelTable, load_table
+from ..labels import LabelTable, load_table, some
 from ..resources import names
 from .alignment import alignment
 from .cohort import Cohort, Subject, file_digest
@@ -30,6 +30,7 @@ _THICK_MM = 7.0
 _ANISOTROPY = 10.0
 _TINY_FIELD_MM, _HEAD_FIELD_MM = 20.0, 110.0
 _OBLIQUE_DEGREES = 5.0
+_INTENSITIES = 300  # label tables are shorter
 _SAME_GRID_MM = 1e-2
 _STRUCTURES_TO_ALIGN, _MM3_TO_ALIGN = 4, 200_000.0  # fewer labels than these have no shape to recognise a head by
 
@@ -121,6 +122,10 @@ def _labels(counts: Mapping[int, int], volumes: Mapping[str, float], table: Labe
         return
     if unknown:
         yield _unknown(unknown, counts, table)
+    if not volumes and not any(label.freesurfer for label in target.foreground):
+        found = f"no structure of the target '{target.name}' has FreeSurfer ids, by which those of '{table.name}' are found"
+        yield Finding("error", f"""{found}: give its labels "freesurfer": [...], or use one table for both""")
+        return
     if not volumes:
         yield Finding("error", f"none of its labels is a structure of the target '{target.name}': is '{table.name}' the right label table?")
         return
@@ -135,7 +140,9 @@ def _labels(counts: Mapping[int, int], volumes: Mapping[str, float], table: Labe
 def _unknown(unknown: list[int], counts: Mapping[int, int], table: LabelTable) -> Finding:
     others = [name for name in names("Labels", ".json") if not load_table(name).unknown(counts)]
     remedy = f"the table '{others[0]}' knows them all" if others else "give the right label table, or one of your own"
-    return Finding("error", f"labels {', '.join(map(str, unknown))} are not in the table '{table.name}'; {remedy}")
+    if not others and len(unknown) >= _INTENSITIES:
+        remedy = "so many are intensities: is it an image, given in the place of the labels?"
+    return Finding("error", f"labels {some(unknown)} are not in the table '{table.name}'; {remedy}")
 
 
 # --- image and labels together

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from ..errors import InputError
 from ..files import is_the_systems
 from .discovery import Pair, PathLike, find_images, find_label_maps, find_pairs
 from .files import stem
-from .formats import data_files
+from .formats import data_files, is_dicom_folder
 
 __all__ = ["ROLES", "Cohort", "Subject", "build_cohort", "file_digest", "find_images", "find_label_maps", "find_pairs", "verify_files"]
 
@@ -36,6 +37,12 @@ class Subject:
     def path(self) -> Path:
         """The file the subject is known by: its image or, without one, its label map."""
         return self.image or self.labels or Path(self.name)
+
+    @property
+    def person(self) -> str:
+        """Who it is of: what BIDS calls sub-<label>, as it names several scans of one; else the subject itself."""
+        named = re.match(r"sub-[A-Za-z0-9]+", self.path.name)
+        return named.group() if named else self.name
 
     @property
     def files(self) -> dict[str, Path]:
@@ -115,7 +122,7 @@ def verify_files(record: Mapping[str, Any]) -> None:
     """Compare the files of a stored cohort with those on disk. Raises InputError naming the missing and the changed."""
     stored = [entry[kind] for entry in record["subjects"] for kind in ("image", "labels") if entry.get(kind)] + record.get("files", [])
     missing = [file["path"] for file in stored if not Path(file["path"]).exists()]
-    changed = [file["path"] for file in stored if file["path"] not in missing and file_digest(Path(file["path"])) != file["sha256"]]
+    changed = [file["path"] for file in stored if file["path"] not in missing and file_digest(Path(file["path"])) != file.get("sha256")]
     if missing or changed:
         parts = [
             f"{len(paths)} {what} ({', '.join(dict.fromkeys(paths))})"
@@ -160,6 +167,9 @@ def _pairs(entries: Sequence[PathLike | tuple[PathLike, PathLike]]) -> list[Pair
 def _pair(entry: Sequence[PathLike]) -> Pair:
     if len(entry) != 2:
         raise InputError("a real scan", f"{len(entry)} paths", "an image and its label map, or a folder")
+    folders = [path for path, ours in zip(entry, (is_dicom_folder, lambda path: False)) if os.path.isdir(path) and not ours(Path(path))]
+    if folders:
+        raise InputError(folders[0], "a folder where one scan is meant", "an image and its label map, or a folder of both", "give each folder on its own")
     return find_images(entry[0])[0], find_label_maps(entry[1])[0]
 
 

@@ -497,3 +497,31 @@ def test_no_preview_is_no_picture(save_head: Head, tmp_path: Path, capsys: pytes
     _, labels = save_head()
     line = refused(["preview", "--labels", str(labels), "--output", str(tmp_path / "p"), "--count", "0"], tmp_path, capsys)
     assert "--count: 0; allowed: at least 1" in line
+
+
+def test_two_folders_are_no_pair(save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    head = save_head()
+    words = ["train", str(tmp_path / "run"), "--strategy", "supervised", "--check", "--real", str(head[0].parent), str(head[0].parent)]
+    assert "a folder where one scan is meant" in refused(words, tmp_path, capsys)
+
+
+def test_options_that_are_repeated_add_up(save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    heads = [save_head(f"sub-{number}", seed=number) for number in (1, 2)]
+    options = [word for _, labels in heads for word in ("--labels", str(labels))]
+    assert main(["train", str(tmp_path / "run"), *options, "--strategy", "randomised", "--check"]) == 0
+    told = capsys.readouterr()
+    assert all(f"sub-{number}_dseg" in told.out + told.err for number in (1, 2))
+
+
+def test_a_run_that_is_not_there_is_not_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "holds no run that could be resumed" in refused(["train", str(tmp_path / "typo")], tmp_path, capsys)
+
+
+def test_a_preview_writes_over_no_input(save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = save_head()[1].rename(tmp_path / "001_labels.nii.gz")
+    assert "is an input and would be overwritten" in refused(["preview", "--labels", str(labels), "--output", str(tmp_path), "--count", "1"], tmp_path, capsys)
+
+
+def test_a_folder_that_only_looks_like_a_run_is_not_inspected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    assert "unknown key 'model_type'" in refused(["inspect", str(tmp_path)], tmp_path, capsys)

@@ -110,7 +110,7 @@ def test_ids_of_one_side_alone_tell_no_side_and_what_is_said_stands() -> None:
     "rows",
     [
         ({"value": 1, "name": "left eye"},),
-        ({"value": 1, "name": "left eye"}, {"value": 2, "name": "left eye"}, {"value": 3, "name": "right eye"}),
+        ({"value": 1, "name": "left eye"}, {"value": 2, "name": "eye, left"}, {"value": 3, "name": "right eye"}),
         ({"value": 1, "name": "eye", "side": "left"}, {"value": 2, "name": "ear", "side": "right"}),
     ],
 )
@@ -127,6 +127,7 @@ def test_a_side_without_a_partner_stays_and_is_refused_for_flips(rows: tuple[dic
         ({}, "no list 'labels'"),
         ({"labels": [{"value": 1, "name": "x"}]}, "no label has value 0"),
         ({"labels": [{"value": 0, "name": "a"}, {"value": 0, "name": "b"}]}, "twice"),
+        ({"labels": [{"value": 0, "name": "a"}, {"value": 1, "name": "b"}, {"value": 2, "name": "b"}]}, r"names \['b'\] appear twice"),
         ({"labels": [{"value": 0, "nam": "a"}]}, "did you mean 'name'"),
         ({"labels": [{"value": "0", "name": "a"}]}, "whole number"),
         ({"labels": [{"value": 0, "name": "a", "side": "up"}]}, "left, right, both"),

@@ -137,3 +137,11 @@ def test_a_place_that_cannot_be_written_is_told(save: Callable[..., str], tmp_pa
     ):
         with pytest.raises(InputError, match=words):
             check_outputs(destinations([image], output, False), volumes, [image])
+
+
+def test_a_misspelt_suffix_makes_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"'seg.nii.gx' is no folder yet.*if '.gx' belongs to its name"):
+        destinations(["scan.nii.gz"], str(tmp_path / "seg.nii.gx"), False)
+    (tmp_path / "seg.nii.gx").mkdir()
+    for output in ("seg.nii.gx", "version 1.2", "plain"):
+        assert destinations(["scan.nii.gz"], str(tmp_path / output), False)[0].labels == tmp_path / output / "scan_dseg.nii.gz"

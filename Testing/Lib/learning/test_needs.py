@@ -10,10 +10,10 @@ from Learn2SynthLib.config import RunConfig
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.files import write_json
 from Learn2SynthLib.labels import load_table
-from Learn2SynthLib.learning.needs import check_needs, named_files
+from Learn2SynthLib.learning.needs import check_needs, named_files, split_real
 from Learn2SynthLib.learning.session import train_run
 from Learn2SynthLib.run import Run
-from Learn2SynthLib.volume.cohort import Cohort
+from Learn2SynthLib.volume.cohort import Cohort, Subject
 
 Tiny = Callable[..., RunConfig]
 
@@ -65,3 +65,19 @@ def test_a_side_matters_to_who_searches_flips_alone(tiny: Tiny, cohort: Cohort, 
     write_json(tmp_path / "half.json", {"labels": [{"value": 0, "name": "background"}, {"value": 10, "name": "left thalamus"}]})
     config = tiny(2, "synthesis.flip=0", "policy_search.search=gamma", strategy="policy_search", target=str(tmp_path / "half.json"))
     check_needs(config, cohort)
+
+
+def test_an_unknown_tissue_in_a_table_of_contrast_is_told(tiny: Tiny, cohort: Cohort, tmp_path: Path) -> None:
+    write_json(tmp_path / "mine.json", {"mean": {"thalamuss": [0.1, 0.2]}})
+    with pytest.raises(InputError, match="unknown tissue 'thalamuss'.*did you mean 'thalamus'"):
+        check_needs(tiny(2, f"synthesis.contrast={tmp_path / 'mine.json'}", strategy="randomised"), cohort)
+    check_needs(tiny(2, "synthesis.contrast=t1", strategy="randomised"), cohort)
+
+
+def test_all_scans_of_a_person_are_held_out_together(tiny: Tiny) -> None:
+    names = ["sub-1_T1w", "sub-2_T1w", "sub-2_FLAIR", "sub-3_ses-1_T1w", "other", "sub-3_T2w"]
+    scans = [Subject(name, "real", Path("any") / f"{name}.nii.gz", Path("any") / f"{name}_dseg.nii.gz") for name in names]
+    learned, measured, independent = split_real(tiny(), Cohort(tuple(scans)))
+    assert [scan.name for scan in measured] == ["other"] and len(learned) == 5 and independent
+    learned, measured, independent = split_real(tiny(), Cohort(tuple(scan for scan in scans if scan.name != "other")))
+    assert [scan.name for scan in measured] == ["sub-3_ses-1_T1w", "sub-3_T2w"] and len(learned) == 3 and independent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,14 @@ def test_manual_labels_against_themselves_are_perfect(data_folder: Path) -> None
     record = evaluate_paths(found[0], found[0], "muse", "muse")
     assert record["dice"]["mean"] == 1
     assert record["hd95_mm"]["mean"] == 0
+
+
+def test_a_table_of_ones_own_is_compared_as_it_is_and_nothing_is_no_result(pair: tuple[LabelMap, LabelMap], tmp_path: Path) -> None:
+    mine = tmp_path / "mine.json"
+    mine.write_text(json.dumps({"labels": [{"value": value, "name": f"structure {value}"} for value in range(50)]}))
+    for labels, name in zip(pair, ("ours", "theirs")):
+        write_label_map(replace(labels, table=str(mine)), tmp_path / f"{name}.nii.gz")
+    files = tmp_path / "ours.nii.gz", tmp_path / "theirs.nii.gz"
+    assert all(name.startswith(("mean", "structure")) for name in evaluate_paths(*files, str(mine), str(mine))["dice"])
+    with pytest.raises(InputError, match="have no structure of 'brain' in common"):
+        evaluate_paths(*files, str(mine), "freesurfer")
