@@ -30,6 +30,7 @@ def train(options: argparse.Namespace) -> int:
     from .learning.needs import check_needs, named_files
     from .learning.session import train_run
     from .segmentation.device import check_precision, choose_device
+    from .segmenting import try_place
 
     run = Run(options.run)
     if not (run.exists() or options.labels or options.real):
@@ -55,6 +56,8 @@ def train(options: argparse.Namespace) -> int:
     if run.in_use():
         raise InputError(run.folder, f"is in use by {run.holder()}", remedy="stop that run first, or choose a new folder")
     run.check(config.to_json(), cohort.to_json())
+    if not options.check:
+        try_place(run.config_path)
     if options.check or not run.exists():
         _refuse_bad_data(config, cohort, console)
     if options.check:

@@ -204,6 +204,9 @@ def _label_from_json(entry: Any, where: str) -> Label:
     generation = entry["generation"] if "generation" in entry else _generation_of(entry["name"], ids)
     if not isinstance(generation, str):
         raise InputError(where, f"generation {generation!r}", "a text: labels of the same text are one tissue")
+    unclear = [key for key in ("scored", "largest_component") if not isinstance(entry.get(key, True), bool)]
+    if unclear:
+        raise InputError(where, f"{unclear[0]} {entry[unclear[0]]!r}", "true or false")
     return Label(
         entry["value"],
         entry["name"],

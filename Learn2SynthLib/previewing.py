@@ -55,7 +55,8 @@ class Recipe:
         if name not in known:
             raise InputError(path, f"was drawn from the label map '{name}'", remedy="give that label map with --labels")
         recipe = cls(name, Place(known.index(name), centre, level), SynthesisDraw.from_json(draw, path))
-        if _shape(recipe.to_json()) != _shape(previewer.recipe(0, 0, False).to_json()) or level >= previewer.examples[recipe.place.example].grid.shape[2]:
+        levels = range(previewer.examples[recipe.place.example].grid.shape[2])
+        if _shape(recipe.to_json()) != _shape(previewer.recipe(0, 0, False).to_json()) or level not in levels:
             raise InputError(path, "was drawn with other settings", remedy="give --model, --preset, --set and --labels-ids as it was drawn with them")
         return recipe
 

@@ -54,7 +54,7 @@ def check_outputs(places: Sequence[Destination], volumes: Path | None, inputs: S
         raise InputError("--output", f"several results would be written to {', '.join(twice)}", remedy="write them to different files or folders")
     keep_inputs(outputs, inputs)
     for path in outputs:
-        _try_folder(path)
+        try_place(path)
 
 
 def keep_inputs(outputs: Sequence[Path], inputs: Sequence[str | Path]) -> None:
@@ -64,8 +64,11 @@ def keep_inputs(outputs: Sequence[Path], inputs: Sequence[str | Path]) -> None:
             raise InputError(path, "is an input and would be overwritten", remedy="choose another file or folder for the output")
 
 
-def _try_folder(path: Path) -> None:
-    """By a file that is gone at once, in the folder or, where that is yet to be made, in the one that it will be made in."""
+def try_place(path: Path) -> None:
+    """Raises InputError where a file cannot be written.
+
+    Tried by one that is gone at once, in the folder or, where that is yet to be made, in the one that it will be made in.
+    """
     if os.path.isdir(path):
         raise InputError(path, "is a folder", "a file", "choose another name")
     folder = next(above for above in path.absolute().parents if os.path.exists(above))

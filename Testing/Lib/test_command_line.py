@@ -481,9 +481,9 @@ def test_a_draw_with_words_for_numbers(save_head: Head, tmp_path: Path, capsys: 
     assert main([*words, str(tmp_path / "p"), "--count", "1"]) == 0
     path = tmp_path / "p" / "001_draw.json"
     record = json.loads(path.read_text())
-    record["draw"]["seed"] = "x"
-    path.write_text(json.dumps(record))
-    assert "was drawn with other settings" in refused([*words, str(tmp_path / "q"), "--draw", str(path)], tmp_path, capsys)
+    for edited in (record | {"level": -500}, record | {"centre": ["a", "b"]}, record | {"draw": record["draw"] | {"seed": "x"}}):
+        path.write_text(json.dumps(edited))
+        assert "was drawn with other settings" in refused([*words, str(tmp_path / "q"), "--draw", str(path)], tmp_path, capsys)
 
 
 def test_a_model_that_does_not_say_how_it_was_trained(save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -525,3 +525,10 @@ def test_a_preview_writes_over_no_input(save_head: Head, tmp_path: Path, capsys:
 def test_a_folder_that_only_looks_like_a_run_is_not_inspected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     assert "unknown key 'model_type'" in refused(["inspect", str(tmp_path)], tmp_path, capsys)
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_data_are_read(save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "run").write_text("a file")
+    words = train_arguments(tmp_path / "run", save_head())
+    assert "cannot be written" in refused(words, tmp_path, capsys)
+    assert main(words) == 2 and "label_map" not in capsys.readouterr().out

@@ -133,6 +133,7 @@ def test_a_side_without_a_partner_stays_and_is_refused_for_flips(rows: tuple[dic
         ({"labels": [{"value": 0, "name": "a", "side": "up"}]}, "left, right, both"),
         ({"labels": [{"value": 0, "name": "a", "colour": [0, 0, 999]}]}, "0 to 255"),
         ({"labels": [{"value": 0, "name": "a", "generation": 5}]}, "generation 5; allowed: a text"),
+        ({"labels": [{"value": 0, "name": "a", "scored": "no"}]}, "scored 'no'; allowed: true or false"),
     ],
 )
 def test_what_is_no_table_is_refused(record: dict, words: str) -> None:
