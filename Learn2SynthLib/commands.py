@@ -12,6 +12,7 @@ from typing import Any
 from .config import RunConfig, build_config
 from .console import Console, scores
 from .errors import InputError
+from .files import try_place
 from .labels import load_table
 from .randomness import stream
 from .resources import settled
@@ -30,7 +31,6 @@ def train(options: argparse.Namespace) -> int:
     from .learning.needs import check_needs, named_files
     from .learning.session import train_run
     from .segmentation.device import check_precision, choose_device
-    from .segmenting import try_place
 
     run = Run(options.run)
     if not (run.exists() or options.labels or options.real):
@@ -135,7 +135,7 @@ def preview(options: argparse.Namespace) -> int:
     from .model import Model
     from .previewing import Recipe, files_of, make_previewer, write_previews
     from .segmentation.segmenter import find_model
-    from .segmenting import keep_inputs
+    from .volume.files import keep_inputs
 
     if options.count < 1:
         raise InputError("--count", str(options.count), "at least 1")
@@ -146,13 +146,13 @@ def preview(options: argparse.Namespace) -> int:
     learned = model is not None and bool(learned_synthesis(model))
     subjects = build_cohort(options.labels, labels_table=options.labels_ids).subjects
     shown = subjects if options.draw else stream(options.seed, "preview subjects").sample(subjects, min(options.count, len(subjects)))
-    outputs = [path for number in range(1, 1 + (1 if options.draw else options.count)) for path in files_of(number, Path(options.output))]
-    keep_inputs(outputs, [*(subject.path for subject in subjects), *filter(None, [options.draw])])
     previewer = make_previewer(config, model, shown)
     if options.draw:
         recipes = [Recipe.read(Path(options.draw), previewer)]
     else:
         recipes = [previewer.recipe(options.seed, index, learned) for index in range(options.count)]
+    outputs = [path for number, _ in enumerate(recipes, start=1) for path in files_of(number, Path(options.output))]
+    keep_inputs(outputs, [*(subject.path for subject in subjects), *([options.draw] if options.draw else [])])
     written = write_previews(previewer, recipes, learned, Path(options.output))
     print(f"{len(recipes)} synthetic images in {options.output}; look at {written[-1]}")
     return DONE

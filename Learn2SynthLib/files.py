@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: written aside, then moved into place."""
+"""Files that are either whole or not there: written aside, then moved into place; and whether they can be."""
 
 from __future__ import annotations
 
@@ -53,6 +53,20 @@ def new_file(folder: Path, suffix: str = "") -> Path:
     path = folder / f".{os.urandom(6).hex()}{suffix}"
     path.touch(exist_ok=False)
     return path
+
+
+def try_place(path: Path) -> None:
+    """Raises InputError where a file cannot be written.
+
+    Tried by one that is gone at once, in the folder or, where that is yet to be made, in the one that it will be made in.
+    """
+    if os.path.isdir(path):
+        raise InputError(path, "is a folder", "a file", "choose another name")
+    folder = next(above for above in path.absolute().parents if os.path.exists(above))
+    try:
+        remove(new_file(folder))
+    except OSError as error:
+        raise InputError(path, f"cannot be written ({error.strerror or error})", remedy="choose a folder that you may write to") from error
 
 
 def replace(aside: Path, path: Path) -> None:

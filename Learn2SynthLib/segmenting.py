@@ -9,10 +9,10 @@ from pathlib import Path
 
 from .console import Console
 from .errors import InputError
-from .files import new_file, remove
+from .files import try_place
 from .segmentation.segmenter import Segmentation, Segmenter, write_volumes_csv
-from .volume.files import read_image, stem, volume_suffix, write_label_map, write_probabilities
-from .volume.formats import GUESS, WRITABLE_SUFFIXES, is_dicom_file, is_placed_by_guess
+from .volume.files import keep_inputs, read_image, stem, volume_suffix, write_label_map, write_probabilities
+from .volume.formats import GUESS, WRITABLE_SUFFIXES, is_placed_by_guess
 
 
 @dataclass(frozen=True)
@@ -55,27 +55,6 @@ def check_outputs(places: Sequence[Destination], volumes: Path | None, inputs: S
     keep_inputs(outputs, inputs)
     for path in outputs:
         try_place(path)
-
-
-def keep_inputs(outputs: Sequence[Path], inputs: Sequence[str | Path]) -> None:
-    """Raises InputError when one of the outputs is one of the inputs, which are there."""
-    for path in outputs:
-        if is_dicom_file(path) or (os.path.exists(path) and any(os.path.samefile(path, given) for given in inputs)):
-            raise InputError(path, "is an input and would be overwritten", remedy="choose another file or folder for the output")
-
-
-def try_place(path: Path) -> None:
-    """Raises InputError where a file cannot be written.
-
-    Tried by one that is gone at once, in the folder or, where that is yet to be made, in the one that it will be made in.
-    """
-    if os.path.isdir(path):
-        raise InputError(path, "is a folder", "a file", "choose another name")
-    folder = next(above for above in path.absolute().parents if os.path.exists(above))
-    try:
-        remove(new_file(folder))
-    except OSError as error:
-        raise InputError(path, f"cannot be written ({error.strerror or error})", remedy="choose a folder that you may write to") from error
 
 
 def segment_images(segmenter: Segmenter, places: Sequence[Destination], volumes: Path | None, flips: bool, console: Console) -> None:

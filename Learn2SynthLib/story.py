@@ -58,7 +58,7 @@ def _model_lines(card: dict[str, Any]) -> list[str]:
 
 def _data(subjects: list[dict[str, Any]]) -> str:
     counts = Counter(subject["role"] for subject in subjects)
-    return ", ".join(f"{count} {_ROLES[role]}{'s' if count > 1 else ''}" for role, count in counts.items()) or "not recorded"
+    return ", ".join(f"{count} {_ROLES.get(role, role)}{'s' if count > 1 else ''}" for role, count in counts.items()) or "not recorded"
 
 
 def _validation(validation: dict[str, Any] | None) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -16,7 +17,7 @@ from ..resources import names
 from ..segmentation.pretrained import Pretrained
 from ..segmentation.segmenter import find_model
 from ..synthesis.contrast import check_contrast
-from ..volume.cohort import Cohort, Subject
+from ..volume.cohort import Cohort, Subject, by_person
 from .bundle import take_synthesis
 from .data import Example, preparation_for, tissue_classes
 from .factory import make_network, make_synthesizer
@@ -90,11 +91,9 @@ def split_real(config: RunConfig, cohort: Cohort) -> tuple[list[Subject], list[S
         return real, scans, True
     if "real" not in FACTS[config.strategy].needs:
         return real, real, not config.synthesis.real_label_maps
-    people = list(dict.fromkeys(scan.person for scan in real))
-    held = people[len(people) - (len(people) // 4 or (1 if len(people) >= 3 else 0)) :]
-    if not held:
-        return real, real, False
-    return [scan for scan in real if scan.person not in held], [scan for scan in real if scan.person in held], True
+    people = by_person(real)
+    held = len(people) // 4 or (1 if len(people) >= 3 else 0)
+    return ([*chain(*people[:-held])], [*chain(*people[-held:])], True) if held else (real, real, False)
 
 
 def synthesis_pool(config: RunConfig, maps: Sequence[Example], real: Sequence[Example]) -> list[Example]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from ..config import RunConfig
 from ..errors import InputError
+from ..volume.cohort import by_person
 from .data import Example
 from .policy import OF_LABEL_MAPS, as_settings
 from .policy_distribution import PolicyDistribution, is_due
@@ -82,8 +84,10 @@ def _searched(config: RunConfig) -> list[str]:
 
 
 def _parted(config: RunConfig, real: Sequence[Example]) -> tuple[Sequence[Example], Sequence[Example]]:
-    """Scans to train on, and scans to score policies by: parts of them for real images; for synthetic ones nobody trains on any."""
+    """Scans to train on, and scans to score policies by: of other people for real images, if there are several; for synthetic ones nobody trains on any."""
     if config.policy_search.images == SYNTHETIC:
         return real, real
-    held = min(len(real) - 1, max(1, round(config.policy_search.share * len(real))))
-    return real[:-held], real[-held:]
+    people = by_person(real)
+    parts = people if len(people) > 1 else [[scan] for scan in real]
+    held = min(len(parts) - 1, max(1, round(config.policy_search.share * len(parts))))
+    return [*chain(*parts[:-held])], [*chain(*parts[-held:])]

@@ -6,10 +6,10 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from ..errors import InputError
 from ..files import is_the_systems
@@ -37,12 +37,6 @@ class Subject:
     def path(self) -> Path:
         """The file the subject is known by: its image or, without one, its label map."""
         return self.image or self.labels or Path(self.name)
-
-    @property
-    def person(self) -> str:
-        """Who it is of: what BIDS calls sub-<label>, as it names several scans of one; else the subject itself."""
-        named = re.match(r"sub-[A-Za-z0-9]+", self.path.name)
-        return named.group() if named else self.name
 
     @property
     def files(self) -> dict[str, Path]:
@@ -167,10 +161,30 @@ def _pairs(entries: Sequence[PathLike | tuple[PathLike, PathLike]]) -> list[Pair
 def _pair(entry: Sequence[PathLike]) -> Pair:
     if len(entry) != 2:
         raise InputError("a real scan", f"{len(entry)} paths", "an image and its label map, or a folder")
-    folders = [path for path, ours in zip(entry, (is_dicom_folder, lambda path: False)) if os.path.isdir(path) and not ours(Path(path))]
-    if folders:
-        raise InputError(folders[0], "a folder where one scan is meant", "an image and its label map, or a folder of both", "give each folder on its own")
-    return find_images(entry[0])[0], find_label_maps(entry[1])[0]
+    image, labels = map(Path, entry)
+    for path, folder in ((image, os.path.isdir(image) and not is_dicom_folder(image)), (labels, os.path.isdir(labels))):
+        if folder:
+            raise InputError(path, "a folder where one scan is meant", "an image and its label map, or a folder of both", "give each folder on its own")
+    return find_images(image)[0], find_label_maps(labels)[0]
+
+
+class Named(Protocol):
+    """A scan, known by its name."""
+
+    @property
+    def name(self) -> str: ...
+
+
+_Scan = TypeVar("_Scan", bound=Named)
+
+
+def by_person(scans: Iterable[_Scan]) -> list[list[_Scan]]:
+    """The scans of each person, in the order in which people come first: BIDS names those of one alike, sub-<label>; any other scan is somebody's own."""
+    people: dict[str, list[_Scan]] = {}
+    for scan in scans:
+        named = re.search(r"sub-[A-Za-z0-9]+", scan.name)
+        people.setdefault(named.group() if named else scan.name, []).append(scan)
+    return list(people.values())
 
 
 def _with_unique_names(subjects: list[Subject]) -> list[Subject]:

@@ -6,7 +6,7 @@ import errno
 import os
 import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from nibabel.spatialimages import HeaderDataError, HeaderTypeError
 from ..errors import InputError, nearest
 from ..files import replace
 from . import formats
-from .formats import StoredVolume, is_dicom_folder
+from .formats import StoredVolume, is_dicom_file, is_dicom_folder
 from .image import Grid, Image, LabelMap
 
 VOLUME_SUFFIXES = formats.NIBABEL_SUFFIXES + formats.ITK_SUFFIXES
@@ -82,6 +82,13 @@ def read_label_map(path: str | os.PathLike[str], table: str = "freesurfer") -> L
     path = Path(path)
     stored, grid = _open(path)
     return LabelMap(torch.from_numpy(_whole_numbers(path, _voxels(path, stored, grid))), grid, table)
+
+
+def keep_inputs(outputs: Sequence[Path], inputs: Sequence[str | Path]) -> None:
+    """Raises InputError when one of the outputs is one of the inputs, which are there."""
+    for path in outputs:
+        if is_dicom_file(path) or (os.path.exists(path) and any(os.path.samefile(path, given) for given in inputs)):
+            raise InputError(path, "is an input and would be overwritten", remedy="choose another file or folder for the output")
 
 
 def write_image(image: Image, path: str | os.PathLike[str]) -> None:

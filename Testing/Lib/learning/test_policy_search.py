@@ -5,6 +5,7 @@ import dataclasses
 import random
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.learning.bundle import make_model
 from Learn2SynthLib.learning.natural_gradient import CategoricalSearch
 from Learn2SynthLib.learning.policy import AWAY, CHOICES, PolicySpace
-from Learn2SynthLib.learning.policy_search import PolicySearch, _searched
+from Learn2SynthLib.learning.policy_search import PolicySearch, _parted, _searched
 from Learn2SynthLib.learning.randomised import Randomised
 from Learn2SynthLib.learning.strategy import Task
 from Learn2SynthLib.learning.trainer import check_needs
@@ -246,3 +247,17 @@ def test_a_models_previews_are_drawn_by_its_policy(searching: Tiny, make_task: M
     assert draws[0] == draws[1]
     values = [one.values(draws[:1]) for one in (synthesizer, strategy.task.synthesizer)]
     assert all(torch.equal(values[0][name], values[1][name]) for name in values[0])
+
+
+@pytest.mark.parametrize(
+    ("names", "scored"),
+    [
+        (["sub-1_T1w", "sub-2_T1w", "sub-1_FLAIR", "sub-2_FLAIR"], ["sub-2_T1w", "sub-2_FLAIR"]),
+        (["sub-1_T1w", "sub-1_FLAIR"], ["sub-1_FLAIR"]),
+        (["003_005", "003_006", "004_007", "004_008"], ["004_008"]),
+    ],
+)
+def test_nobody_trains_and_scores_where_there_are_others(names: list[str], scored: list[str], searching: Callable[..., RunConfig]) -> None:
+    scans = [SimpleNamespace(name=name) for name in names]
+    trained, held = _parted(searching("real"), scans)  # type: ignore[arg-type]
+    assert [scan.name for scan in held] == scored and sorted(scan.name for scan in [*trained, *held]) == sorted(names)
