@@ -2,8 +2,8 @@
 
     python Benchmarks/panel.py MODEL RUN [--data DIR] [--output Benchmarks/results/panel.json] [--pictures Docs]
 
-MODEL: a model or a run's folder, to segment with. RUN: the folder of a finished training, to look at. The pictures in Docs/ were made with the training
-of the README's main job (malf_t1_manual), and with that of the demo, done by hand as the demo says, with validate_every=100 preview_every=50.
+MODEL: a model or a run's folder, to segment with. RUN: the folder of a finished training, to look at. The pictures in Docs/ were made with `brain`
+and the training of the demo, done by hand as the demo says, with validate_every=100 preview_every=50.
 Data: LEARN2SYNTH_DATA or ../shared/data; the scans that are shown are under free licences.
 Views are drawn for the pictures only: software rendering is the host's, not the panel's.
 """
@@ -30,8 +30,9 @@ from Learn2SynthLib.run import Run
 from Testing.Host.start import start
 
 MODULE = ROOT / "Learn2Synth" / "Learn2Synth.py"
-SCAN = "niivue_t1_freesurfer/sub-niivue"  # 256 x 256 x 256 voxels of 1 mm
-HEAD = f"{SCAN}_T1w.nii.gz"
+SCAN = "niivue_t1_freesurfer/sub-niivue"  # T1 and labels, to train with
+HEAD = "user_scans/brainchop-t1crop_T1w.nii.gz"  # to segment: 256 x 256 x 256 voxels of 1 mm
+BESIDE_THE_MIDLINE_MM = 25.0  # where a sagittal slice shows more than the falx
 STEPS = 60
 MINUTES = 600.0  # seconds to wait at most
 ROUNDS = 3
@@ -39,7 +40,7 @@ ROUNDS = 3
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path, metavar="MODEL")
+    parser.add_argument("model", metavar="MODEL")
     parser.add_argument("run", type=Path, metavar="RUN")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("LEARN2SYNTH_DATA", ROOT.parent / "shared" / "data")))
     parser.add_argument("--output", type=Path, default=ROOT / "Benchmarks" / "results" / "panel.json")
@@ -118,6 +119,7 @@ def picture_of_segmentation(host: Any, widget: Any, path: Path) -> None:
 
     manager = slicer.app.layoutManager()
     manager.resetSliceViews()
+    manager.sliceWidget("Yellow").sliceLogic().SetSliceOffset(BESIDE_THE_MIDLINE_MM)
     host.click(widget.ui.show3DButton)
     manager.resetThreeDViews()
     host.screenshot(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,15 @@ def summary(card: dict[str, Any]) -> str:
 
 def read_card(model: str) -> dict[str, Any]:
     """The card of a model. Raises InputError when it is missing, damaged or too new."""
-    return Model.read(bundle_of(model)).card
+    path = bundle_of(model)
+    state = path.stat()
+    return _card(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=8)
+def _card(path: Path, _changed_ns: int, _size: int) -> dict[str, Any]:
+    """The sections ask after every click, and to unpack the weights, to see that they are whole, takes a while."""
+    return Model.read(path).card
 
 
 def card_html(card: dict[str, Any]) -> str:

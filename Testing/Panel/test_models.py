@@ -99,6 +99,12 @@ def test_a_damaged_model_is_told(run: Path) -> None:
             models.read_card(str(run))
 
 
+def test_a_model_that_was_written_anew_is_read_anew(run: Path) -> None:
+    assert models.read_card(str(run)) == FULL
+    Model(BARE, Model.read(run / "best.l2s").weights).write(run / "best.l2s")
+    assert models.read_card(str(run)) == BARE
+
+
 def test_a_line_says_what_it_is() -> None:
     assert models.summary(BARE) == f"{len(TARGET.foreground)} structures; 2D network, 2 x 2 x 1.5 mm; not validated"
     assert models.summary(FULL).endswith(f"mean Dice 0.88, measured on 1 scan {NASTY}")
