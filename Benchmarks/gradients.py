@@ -175,7 +175,7 @@ def moved(task: Task, shift: Tensor) -> Task:
 def stepped_loss(task: Task, index: int) -> float:
     """What a hypergradient differentiates: the loss on the step's real scans after the network's step."""
     Learn2Synth(task).step(index)
-    images, target = task.real_batch(index, task.config.batch_size, acquire=False)
+    images, target = task.lesson(index, task.config.batch_size)
     with torch.no_grad():
         return float(segmentation_loss(task.network(images), target))
 

@@ -155,7 +155,7 @@ def still_made(record: Mapping[str, Any]) -> bool:
 
 def settings(config: RunConfig) -> dict[str, Any]:
     """What decides the trial, as it reads on every machine."""
-    return trials.relevant(replace(config, target=Path(config.target).name).to_json())
+    return trials.relevant(config.to_json())
 
 
 def finished() -> set[Trial]:

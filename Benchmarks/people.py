@@ -11,12 +11,14 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
+import torch
 from shifts import SHIFTS, Shift, brain_only
 
 from Learn2SynthLib.config import build_config
+from Learn2SynthLib.labels import load_table
 from Learn2SynthLib.learning.data import Example, Preparation, load_examples, preparation_for
 from Learn2SynthLib.volume.cohort import Subject
-from Learn2SynthLib.volume.files import write_image
+from Learn2SynthLib.volume.files import read_label_map, write_image, write_label_map
 from Learn2SynthLib.volume.image import Image
 
 DATA = Path(os.environ.get("LEARN2SYNTH_DATA", Path(__file__).parents[2] / "shared" / "data")).resolve()
@@ -66,6 +68,18 @@ def given(person: Subject, row: str, folder: Path) -> Subject:
         shift: Shift = brain_only if row in ELDERS.values() else SHIFTS[row]
         write_image(Image(shift(example, preparation.classes), example.grid), path)
     return replace(person, image=path)
+
+
+def delineated(person: Subject, table: str, folder: Path) -> Subject:
+    """The person with labels of the structures of that table alone. What is made is written into `folder`, once."""
+    assert person.labels is not None
+    path = folder / Path(table).stem / person.labels.name
+    if not path.is_file():
+        labels = read_label_map(person.labels, person.table)
+        known = [value for value, row in load_table(person.table).mapping_to(load_table(table)).items() if row]
+        kept = torch.where(torch.isin(labels.data, torch.tensor(known, dtype=labels.data.dtype)), labels.data, 0)
+        write_label_map(replace(labels, data=kept), path)
+    return replace(person, labels=path)
 
 
 @lru_cache(maxsize=1)

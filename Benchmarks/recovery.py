@@ -69,7 +69,7 @@ class PlantedTask(Task):
     truth: Synthesizer
 
     @torch.no_grad()
-    def real_batch(self, step: int, count: int, acquire: bool) -> tuple[Tensor, Tensor]:
+    def lesson(self, step: int, count: int) -> tuple[Tensor, Tensor]:
         maps, draws = self.synthetic(step, [True] * count, "planted")
         return self.truth.render(maps, draws)
 

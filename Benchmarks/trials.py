@@ -27,16 +27,20 @@ import torch
 HERE = Path(__file__).resolve()
 sys.path.insert(0, str(HERE.parents[1]))
 
-from people import ELDERS, IN_DOMAIN, elders, given, malf, scenes, synthseg
+from people import ELDERS, IN_DOMAIN, delineated, elders, given, malf, scenes, synthseg
 
 from Learn2SynthLib import __version__
+from Learn2SynthLib.completing import completed, with_known_anatomy
 from Learn2SynthLib.computer import keep_freed_memory
 from Learn2SynthLib.config import LEARNABLE, SEARCHABLE, STRATEGIES, RunConfig, build_config
+from Learn2SynthLib.console import Console
+from Learn2SynthLib.labels import load_table
 from Learn2SynthLib.learning.data import Example
 from Learn2SynthLib.learning.session import train_run
 from Learn2SynthLib.run import Run
 from Learn2SynthLib.segmentation.evaluation import evaluate
 from Learn2SynthLib.segmentation.segmenter import Segmenter
+from Learn2SynthLib.volume.checks import check_cohort
 from Learn2SynthLib.volume.cohort import Cohort
 from Learn2SynthLib.volume.image import Image, LabelMap
 
@@ -51,7 +55,8 @@ class Method:
 
     scans: whether it is given any; one that is not has 0 of them, whatever the number asked for. fewest: how many it cannot do without. maps: how many of
     the six people's label maps, first the people whose scans are given. more_maps: how many of SynthSeg's are added. given: the row that its scans are of:
-    the six people's own scans as they are or shifted, or scans of other people, whose label maps are then added. unlabelled: the people whose scans are not
+    the six people's own scans as they are or shifted, or scans of other people, whose label maps are then added. table: the target, a file beside this one, and
+    all that the scans have labels of; `brain` and everything where it is empty. unlabelled: the people whose scans are not
     given give theirs without labels, in place of their label maps. after: a method that is trained before, its model's path is `{model}` in the settings.
     """
 
@@ -62,6 +67,7 @@ class Method:
     maps: int = 6
     more_maps: int = 0
     given: str = IN_DOMAIN
+    table: str = ""
     unlabelled: bool = False
     after: str | None = None
 
@@ -134,11 +140,23 @@ EARLY = {
 }
 KNOWN = MAIN | ABLATIONS | EARLY
 # Scans that differ from the six people's in more than can be measured in them: noisy ones, and those of another site and contrast.
+IN_PART = ", annotated in part"
 ELSEWHERE = {
     f"{method}, {told}": replace(KNOWN[method], given=row)
     for row, told in {"noise": "noisy scans", "NiChart FLAIR": "scans of elders"}.items()
     for method in ("supervised, augmented", "mixed", "randomised", f"learn2synth, nothing learned, {FROM_THE_START}", f"{OURS}, {FROM_THE_START}", OURS)
     if KNOWN[method].scans or row in ELDERS.values()
+} | {
+    f"{name}{IN_PART}": replace(method, table="deep.json")
+    for name, method in {
+        "supervised, augmented": MAIN["supervised, augmented"],
+        "mixed": Method("mixed"),
+        "randomised": Method("randomised", ("synthesis.real_label_maps=false",)),  # by the label maps that the others have
+        "learn2synth, not completed": Method("learn2synth", ("synthesis.complete=false",)),
+        OURS: Method("learn2synth"),
+        "learn2synth, nothing wide": MAIN["learn2synth, nothing wide"],
+        "learn2synth, no label maps": Method("learn2synth", maps=3),
+    }.items()
 }
 STUDIES = {"main": MAIN, "parts": PARTS, "ablations": ABLATIONS, "early": EARLY, "elsewhere": ELSEWHERE}
 METHODS = KNOWN | PARTS | ELSEWHERE
@@ -160,7 +178,7 @@ class Trial:
         model = json.dumps(str(Run(runs / self.of(method.after).name).model_path)) if method.after else ""
         settings = [setting.replace("{model}", model) for setting in method.settings]
         rare = ("validate_every=1000000", "preview_every=1000000")
-        return build_config("quick-2d", [NETWORK, *rare, *settings], strategy=method.strategy, steps=self.steps, seed=self.seed)
+        return build_config("quick-2d", [NETWORK, *rare, *settings], strategy=method.strategy, steps=self.steps, seed=self.seed, target=table_of(method))
 
     def of(self, method: str) -> Trial:
         """The same by another method."""
@@ -172,9 +190,15 @@ class Trial:
         turned = [people[(self.seed + k) % len(people)] for k in range(method.maps)]
         others = elders(method.given) if method.given in ELDERS.values() else []
         taught_by = [given(person, method.given, runs / "given") for person in (others or turned)[: self.scans]]
+        if method.table:
+            taught_by = [delineated(person, table_of(method), runs / "given") for person in taught_by]
         rest = [person for person in (*turned, *others) if person.name not in {who.name for who in taught_by}]
         shown = [replace(person, role="unlabelled", labels=None) if method.unlabelled else replace(person, role="label_map", image=None) for person in rest]
         return Cohort((*taught_by, *shown, *synthseg()[: method.more_maps], *(replace(person, role="validation") for person in malf("val"))))
+
+
+def table_of(method: Method) -> str:
+    return str(HERE.parent / method.table) if method.table else "brain"
 
 
 def in_file_name(method: str) -> str:
@@ -243,7 +267,7 @@ def relevant(config: dict[str, Any]) -> dict[str, Any]:
     ours = config.get("learn2synth", {})
     others = STRATEGIES.keys() - {config["strategy"], "supervised", *(["policy_search"] if ours.get("search") else [])}
     idle = () if ours.get("share") else ("any_contrast", "wide_from")
-    changed = config | {"learn2synth": {key: value for key, value in ours.items() if key not in idle}}
+    changed = config | {"learn2synth": {key: value for key, value in ours.items() if key not in idle}, "target": Path(config["target"]).name}
     return {key: value for key, value in changed.items() if key not in others}
 
 
@@ -266,20 +290,24 @@ def measured(trial: Trial, run: Run) -> dict[str, Any]:
     cohort, last = train(trial, run)
     segmenter = Segmenter.load(run.model_path)
     known = {_person(subject.name) for subject in cohort.subjects if subject.role != "validation"}
-    strangers = {row: [scan for scan in scans if _person(scan.name) not in known] for row, scans in scenes().items()}
+    table = table_of(METHODS[trial.method])
+    strangers = {row: [scan for scan in scans if _person(scan.name) not in known] for row, scans in scenes(table).items()}
     return {
         "trial": asdict(trial),
         "config": relevant(trial.config(Path()).to_json()),
         "seconds": last["seconds"],
-        "rows": {row: {scan.name: scores(segmenter, scan, row == IN_DOMAIN) for scan in scans} for row, scans in strangers.items()},
+        "rows": {row: {scan.name: scores(segmenter, scan, row == IN_DOMAIN, table) for scan in scans} for row, scans in strangers.items()},
         "versions": {"learn2synth": __version__, "torch": torch.__version__, "python": platform.python_version()},
     }
 
 
 def train(trial: Trial, run: Run) -> tuple[Cohort, dict[str, Any]]:
     """The cohort, and the last event of the run; one that has finished is not trained again."""
-    config, cohort = trial.config(run.folder.parent), trial.cohort(run.folder.parent)
+    config = trial.config(run.folder.parent)
+    cohort = with_known_anatomy(config, trial.cohort(run.folder.parent), run)
     run.check(config.to_json(), cohort.to_json())
+    if METHODS[trial.method].table and not run.exists():
+        cohort = completed(config, cohort, check_cohort(cohort, load_table(config.target)), run, Console(as_json=False))
     ended = run.exists() and run.status() == "finished"
     last = run.events()[-1] if ended else train_run(config, cohort, run, lambda event: None)
     if last["event"] != "finished":

@@ -20,13 +20,14 @@ from .run import Run
 from .volume.checks import check_cohort
 from .volume.cohort import Cohort, build_cohort, verify_files
 from .volume.population import population_findings
-from .volume.reports import format_reports
+from .volume.reports import Report, format_reports
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
 def train(options: argparse.Namespace) -> int:
     """Checks everything, then trains; nothing is written before the checks have passed."""
+    from .completing import completed, with_known_anatomy
     from .computer import keep_freed_memory
     from .learning.needs import check_needs, named_files
     from .learning.session import train_run
@@ -48,7 +49,7 @@ def train(options: argparse.Namespace) -> int:
         device=options.device,
     )
     check_precision(config.optimiser.precision, choose_device(config.device))
-    cohort = stored if stored and resumed else _cohort(options)
+    cohort = stored if stored and resumed else with_known_anatomy(config, _cohort(options), run)
     check_needs(config, cohort, run.checkpoint_path.is_file())
     if not resumed:
         cohort = replace(cohort, files=named_files(config, cohort))
@@ -58,14 +59,14 @@ def train(options: argparse.Namespace) -> int:
     run.check(config.to_json(), cohort.to_json())
     if not options.check:
         try_place(run.config_path)
-    if options.check or not run.exists():
-        _refuse_bad_data(config, cohort, console)
+    reports = _refuse_bad_data(config, cohort, console) if options.check or not run.exists() else []
     if options.check:
         return DONE
     if run.status() == "finished":
         console.show(run.events()[-1])
         return DONE
     keep_freed_memory()
+    cohort = completed(config, cohort, reports, run, console)
     try:
         last = train_run(config, cohort, run, console.show)
     except FloatingPointError:  # that it diverges has been told, with what to do
@@ -95,7 +96,8 @@ def _scans(option: str, groups: Sequence[Sequence[str]]) -> list[Any]:
     return [group[0] if len(group) == 1 else tuple(group) for group in groups]
 
 
-def _refuse_bad_data(config: RunConfig, cohort: Cohort, console: Console) -> None:
+def _refuse_bad_data(config: RunConfig, cohort: Cohort, console: Console) -> list[Report]:
+    """What the check found of every subject. Raises InputError when one cannot be used."""
     target = load_table(config.target)
     reports = check_cohort(cohort, target, console.checking)
     findings = population_findings(reports)
@@ -105,6 +107,7 @@ def _refuse_bad_data(config: RunConfig, cohort: Cohort, console: Console) -> Non
         first = next(finding.message for finding in bad[0].findings if finding.level == "error")
         more = f" (and {len(bad) - 1} more, listed above)" if len(bad) > 1 else ""
         raise InputError(f"{bad[0].role} '{bad[0].name}'", f"{first}{more}", remedy="mend or leave out what the check refuses")
+    return reports
 
 
 def segment(options: argparse.Namespace) -> int:

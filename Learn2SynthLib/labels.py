@@ -20,7 +20,7 @@ from .resources import read_named
 
 SIDES = ("left", "right", "both")
 _SIDE_WORDS = (("left", "right"), ("lh", "rh"), ("l", "r"))
-BACKGROUND = "background"
+BACKGROUND, FLUID, OUTSIDE = "background", "cerebrospinal fluid", "extracerebral"
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,16 @@ class LabelTable:
             raise InputError(where, "no list 'labels'", 'a label table: {"name": ..., "labels": [{"value": 0, "name": "background"}, ...]}')
         labels = [_label_from_json(entry, f"{where}, label {index}") for index, entry in enumerate(record["labels"])]
         return cls(str(record.get("name", Path(str(where)).stem)), _with_sides(labels), str(record.get("source", "")))
+
+
+def is_outside(tissue: str) -> bool:
+    """Whether a tissue class lies about the brain."""
+    return tissue == BACKGROUND or tissue.startswith(OUTSIDE)
+
+
+def is_brain(tissue: str) -> bool:
+    """Whether a tissue class is of the brain itself, its ventricles too."""
+    return tissue != FLUID and not is_outside(tissue)
 
 
 def side_of(name: str) -> str:

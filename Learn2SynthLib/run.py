@@ -23,7 +23,8 @@ from .files import is_the_systems, is_there, remove, write_json
 
 # Where the record of the holder ends and the locked byte lies: on Windows a locked byte cannot be read by others.
 _LOCKED_BYTE = 1 << 20
-_BEFORE_A_RUN = ("lock", "stop", "owner", "log.txt", "inputs", "cohort.json", "environment.json")  # config.json is written last: it makes a folder a run
+# config.json is written last: it makes a folder a run.
+_BEFORE_A_RUN = ("lock", "stop", "owner", "log.txt", "inputs", "anatomy", "cohort.json", "environment.json")
 _ENDED = ("finished", "stopped", "failed")
 
 
@@ -41,6 +42,7 @@ class Run:
     previews = property(lambda self: self.folder / "previews")
     stop_path = property(lambda self: self.folder / "stop")
     lock_path = property(lambda self: self.folder / "lock")
+    anatomy = property(lambda self: self.folder / "anatomy")  # segmentations of scans that are annotated in part
     # Of the program that starts the training, where there is one:
     owner_path = property(lambda self: self.folder / "owner")  # its process number, for `train --owner`
     log_path = property(lambda self: self.folder / "log.txt")  # what the training printed

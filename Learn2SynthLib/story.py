@@ -12,7 +12,12 @@ from .model import Model
 from .run import Run
 from .segmentation.segmenter import find_model
 
-_ROLES = {"label_map": "label map", "real": "annotated scan", "validation": "scan that only measured", "unlabelled": "scan without labels"}
+_ROLES = {  # one, several
+    "label_map": ("label map", "label maps"),
+    "real": ("annotated scan", "annotated scans"),
+    "validation": ("scan that only measured", "scans that only measured"),
+    "unlabelled": ("scan without labels", "scans without labels"),
+}
 _MOVED = 0.005  # of the bounds' width: two figures behind the point show it
 
 
@@ -58,7 +63,7 @@ def _model_lines(card: dict[str, Any]) -> list[str]:
 
 def _data(subjects: list[dict[str, Any]]) -> str:
     counts = Counter(subject["role"] for subject in subjects)
-    return ", ".join(f"{count} {_ROLES.get(role, role)}{'s' if count > 1 else ''}" for role, count in counts.items()) or "not recorded"
+    return ", ".join(f"{count} {_ROLES.get(role, (role, role))[count > 1]}" for role, count in counts.items()) or "not recorded"
 
 
 def _validation(validation: dict[str, Any] | None) -> list[str]:

@@ -67,4 +67,5 @@ class SynthesisConfig:
     crop_fraction: tuple[float, ...] = interval(0.05, 0.3, "part of the window that is then cut off at one side", (0, 0.9))
     fluid_mm: float = setting(8.0, "unlabelled gaps of the brain up to this width count as cerebrospinal fluid; 0: none", unit="mm", low=0, high=50)
     real_label_maps: bool = setting(True, "the label maps of the real scans join the synthesis pool (their images never train the network of learn2synth)")
+    complete: bool = setting(True, "the shipped model segments the rest of the brain of real scans that are annotated in part, so that it can be rendered")
     real_share: float = setting(0.5, "about the part of the synthetic images that is then made from them, however few they are", low=0, high=0.95)

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from statistics import median
 
 import numpy as np
 import torch
@@ -16,17 +17,18 @@ from torch import Tensor
 
 from ..config import RunConfig
 from ..errors import InputError
-from ..labels import LabelTable, load_table, some
+from ..labels import LabelTable, is_brain, load_table, some
 from ..synthesis.classes import TissueClasses
 from ..synthesis.synthesizer import Maps
-from ..volume.cohort import Subject
+from ..volume.cohort import ANATOMY_TABLE, Subject
 from ..volume.files import read_image, read_label_map
 from ..volume.geometry import model_grid, resample_image, resample_labels
 from ..volume.image import NEARLY_SAME_GRID_MM, Grid, Image, LabelMap
 from ..volume.intensity import normalise
-from ..volume.population import label_counts
+from ..volume.population import USUAL_MM3, annotated_in_part, label_counts
 from ..volume.relabel import relabel
 
+BLACK = 0.05  # part of the intensity range
 _BALANCED = 0.5  # part of the windows that is cut about a structure
 _ANCHORS = 256  # voxels remembered of each structure
 _ROWS = 256  # that a map of bytes tells apart
@@ -37,9 +39,9 @@ _READERS = 2  # files read at a time; unpacking runs outside Python's lock
 class Example:
     """One subject on the model's grid: tissue classes and target labels (X, Y, Z) uint8, image (X, Y, Z) float32 in [0, 1] or None.
 
-    thickness_mm: longest side of the image's own voxels; 0 without image.
-    box, head: for each axis the first and last voxel (exclusive) that holds a target structure, and any tissue. anchors: for
-    each structure that occurs some of its voxels, (n, 3). unnamed: rows of the target for which its label table has no label.
+    thickness_mm: longest side of the image's own voxels; 0 without image. partial: much of the brain has no label, unlike that of the label maps.
+    box, tissue, head: for each axis the first and last voxel (exclusive) that holds a target structure, that holds any tissue, and that holds any tissue
+    or is not black. anchors: for each structure that occurs some of its voxels, (n, 3). unnamed: rows of the target for which its label table has no label.
     """
 
     name: str
@@ -48,10 +50,12 @@ class Example:
     image: Tensor | None
     grid: Grid
     box: tuple[tuple[int, int], ...]
+    tissue: tuple[tuple[int, int], ...]
     head: tuple[tuple[int, int], ...]
     anchors: tuple[Tensor, ...]
     thickness_mm: float = 0.0
     unnamed: frozenset[int] = frozenset()
+    partial: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,11 +92,20 @@ class Preparation:
             raise InputError(
                 subject.labels, f"none of its labels stands for a structure of '{self.target.name}'", remedy="choose another --target or table of ids"
             )
-        classes = fill_gaps(relabel(labels.data, self.classes.mapping_from(table)).to(torch.uint8), self.classes, labels.grid.spacing_mm, self.fluid_mm)
+        classes = fill_gaps(self.classes_of(subject, labels, table), self.classes, labels.grid.spacing_mm, self.fluid_mm)
         seen, thickness = (_seen(image, labels.grid), max(image.grid.spacing_mm)) if image else (None, 0.0)
         named = set(table.mapping_to(self.target).values())
         unnamed = frozenset(row for row, label in enumerate(self.target.labels) if label.value not in named)
-        return Example(subject.name, classes, target, seen, labels.grid, bounding_box(target), bounding_box(classes), anchors(target), thickness, unnamed)
+        boxes = bounding_box(target), bounding_box(classes), bounding_box(classes if seen is None else (classes > 0) | (seen > BLACK))
+        return Example(subject.name, classes, target, seen, labels.grid, *boxes, anchors(target), thickness, unnamed)
+
+    def classes_of(self, subject: Subject, labels: LabelMap, table: LabelTable) -> Tensor:
+        """Tissue class of every voxel, uint8: that of the label or, where there is none, of the subject's anatomy."""
+        labelled = relabel(labels.data, self.classes.mapping_from(table)).to(torch.uint8)
+        if subject.anatomy is None:
+            return labelled
+        anatomy = resample_labels(read_label_map(subject.anatomy, ANATOMY_TABLE), labels.grid)
+        return torch.where(labelled > 0, labelled, relabel(anatomy.data, self.classes.mapping_from(load_table(ANATOMY_TABLE))).to(torch.uint8))
 
     def target_of(self, labels: LabelMap, table: LabelTable) -> Tensor:
         """Row of the target table for every voxel, uint8."""
@@ -127,6 +140,17 @@ def _read(subjects: Sequence[Subject], read: Callable[[Subject], Example], reade
     """
     yield from map(read, subjects[:1])
     yield from readers.map(read, subjects[1:])
+
+
+def with_partial_marked(scans: Sequence[Example], maps: Sequence[Example], tissue: TissueClasses) -> list[Example]:
+    """The same scans, marked as `partial` whose labels leave out much of the brain."""
+    expected = median(_brain_mm3(each, tissue) for each in maps) if maps else USUAL_MM3
+    return [replace(scan, partial=annotated_in_part(_brain_mm3(scan, tissue), math.prod(scan.grid.shape) * scan.grid.voxel_mm3, expected)) for scan in scans]
+
+
+def _brain_mm3(example: Example, tissue: TissueClasses) -> float:
+    counts = torch.bincount(example.classes.flatten(), minlength=len(tissue.names)).tolist()
+    return sum(count for name, count in zip(tissue.names, counts, strict=True) if is_brain(name)) * example.grid.voxel_mm3
 
 
 def tissue_classes(tables: Iterable[str]) -> TissueClasses:
@@ -184,22 +208,21 @@ class Cutting:
     source_shape: tuple[int, ...]
     shape: tuple[int, ...]
 
-    def place(self, examples: Sequence[Example], rng: random.Random) -> Place:
+    def place(self, examples: Sequence[Example], rng: random.Random, labelled: bool = False) -> Place:
         """A window of an example that the generator chooses: anywhere, or about a structure, all structures alike.
 
         Without the latter most slices hold cortex and white matter only, and small structures are learned late. Anywhere is anywhere in the head, because
-        there a segmentation looks too; but slices are those that hold structures.
+        there a segmentation looks too: where a network never saw that nothing is to be found, it finds something. `labelled`: where there is tissue.
         """
         index = rng.randrange(len(examples))
         example = examples[index]
         voxels = rng.choice(example.anchors)
         about = voxels[rng.randrange(len(voxels))].tolist()
-        slices = len(self.shape) == 2
-        looked_at = (*example.head[:2], example.box[2] if slices else example.head[2])
+        looked_at = example.tissue if labelled else example.head
         anywhere = [rng.randrange(*ends) for ends in looked_at]
         box, at = (example.box, about) if rng.random() < _BALANCED else (looked_at, anywhere)
         centre = tuple(_centre(ends, size, place) for ends, size, place in zip(box, self.shape, at))
-        return Place(index, centre, at[2] if slices else 0)
+        return Place(index, centre, at[2] if len(self.shape) == 2 else 0)
 
     def maps(self, examples: Sequence[Example], places: Sequence[Place], device: torch.device) -> Maps:
         """Classes and targets (B, *source_shape) at the given places."""

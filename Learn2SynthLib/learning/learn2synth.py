@@ -128,11 +128,12 @@ class Learn2Synth(Strategy):
     def _lesson(self, index: int) -> tuple[float, Weights]:
         """Loss of the stepped network on real scans, and the gradient that the synthesis is to serve; it never reaches the network's optimiser.
 
-        That of the loss itself (Hu et al. 2025), or its difference to that on the scans' synthetic counterparts, which vanishes once they are alike.
+        That of the loss itself (Hu et al. 2025), or its difference to that on the scans' synthetic counterparts, which vanishes once they are alike. Scans
+        that are annotated in part have none.
         """
         size = self.task.config.batch_size
-        loss, v = self._gradient(*self.task.real_batch(index, size, acquire=False))
-        if self.settings.objective == "matching":
+        loss, v = self._gradient(*self.task.lesson(index, size))
+        if self.settings.objective == "matching" and self.task.whole:
             _, own = self._gradient(*self.task.counterparts(index, size))
             v = {name: value - own[name] for name, value in v.items()}
         return loss, self.lessons.mean_with(v)

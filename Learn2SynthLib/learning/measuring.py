@@ -16,7 +16,7 @@ from torch import Tensor
 from ..config import MEASURABLE, SynthesisConfig
 from ..synthesis.classes import TissueClasses
 from ..synthesis.ranges import Ranges
-from .data import Example
+from .data import BLACK, Example
 
 MARGIN = 0.05  # part of the intensity range: how far the scans to come may differ from those measured
 # A measured spread holds all that varies within a tissue, so what else varies begins near nothing, and learning takes its part from the spread. The
@@ -24,7 +24,6 @@ MARGIN = 0.05  # part of the intensity range: how far the scans to come may diff
 BESIDE = {"gamma": (-0.1, 0.1), "bias": (0.0, 0.1), "noise": (0.0, 0.02), "blur_mm": (0.5, 1.5)}
 _ENOUGH = 50  # voxels
 _SHELL_MM = 10.0  # wide enough to meet the skull
-_BLACK = 0.05  # part of the intensity range
 _QUARTILES = 1.349  # interquartile distance of a normal distribution of standard deviation 1
 
 
@@ -43,7 +42,9 @@ def begin_at_measured(ranges: Ranges, scans: Sequence[Example], prior: Synthesis
         ranges.begin(name, ends * max(scans[0].grid.spacing_mm) if name == "blur_mm" else ends)
     shown = [measured_chances(scan, ranges.classes, prior) for scan in scans]
     for k, name in enumerate(MEASURABLE):
-        ranges.chances[k] = fmean(chances[name] for chances in shown)
+        found = [chances[name] for chances in shown if name in chances]
+        if found:
+            ranges.chances[k] = fmean(found)
 
 
 def measured_contrast(scan: Example, classes: int) -> tuple[Tensor, Tensor]:
@@ -59,14 +60,15 @@ def measured_contrast(scan: Example, classes: int) -> tuple[Tensor, Tensor]:
 
 
 def measured_chances(scan: Example, tissue: TissueClasses, prior: SynthesisConfig) -> dict[str, float]:
-    """Each of MEASURABLE as 0 or 1: what lies about the brain is black, so is the fluid at its border, slices are thick."""
-    stripped = _black(scan, _shell(scan, tissue))
-    return {
-        "dark_background": float(stripped),
-        "skull_strip": float(stripped),
-        "strip_fluid": float(_black(scan, scan.classes == tissue.fluid)),
-        "thick_slices": float(scan.thickness_mm >= prior.slice_thickness_mm[0]),
-    }
+    """Each of MEASURABLE as 0 or 1: what lies about the brain is black, so is the fluid at its border, slices are thick.
+
+    Where the brain ends is not known of a scan that is annotated in part: then only the last.
+    """
+    thick = {"thick_slices": float(scan.thickness_mm >= prior.slice_thickness_mm[0])}
+    if scan.partial:
+        return thick
+    stripped = float(_black(scan, _shell(scan, tissue)))
+    return {"dark_background": stripped, "skull_strip": stripped, "strip_fluid": float(_black(scan, scan.classes == tissue.fluid)), **thick}
 
 
 def _shell(scan: Example, tissue: TissueClasses) -> Tensor:
@@ -79,7 +81,7 @@ def _shell(scan: Example, tissue: TissueClasses) -> Tensor:
 def _black(scan: Example, region: Tensor) -> bool:
     """Whether the scan is black in most of a region; one without voxels is."""
     assert scan.image is not None
-    return not region.any() or float(scan.image[region].median()) < _BLACK
+    return not region.any() or float(scan.image[region].median()) < BLACK
 
 
 def _extremes(values: Tensor) -> tuple[Tensor, Tensor]:

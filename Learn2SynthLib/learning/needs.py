@@ -42,7 +42,7 @@ def check_needs(config: RunConfig, cohort: Cohort, begun: bool = False) -> None:
             raise InputError(f"strategy '{config.strategy}'", f"no {noun} given", remedy=f"add {option}, or choose another strategy")
     STRATEGIES[config.strategy].check(config, len(split_real(config, cohort)[0]), _given("label_map", config, cohort))
     _check_flips(config)
-    preparation = preparation_for(config, [subject.table for subject in cohort.subjects if subject.labels])
+    preparation = preparation_for(config, cohort.tables)
     check_contrast(config.synthesis.contrast, {*preparation.classes.names, *tissue_classes(_HUBS).names})
     if _begins_with_a_model(config):
         take_synthesis(make_synthesizer(config, preparation), config.learn2synth.begin)
@@ -100,9 +100,10 @@ def synthesis_pool(config: RunConfig, maps: Sequence[Example], real: Sequence[Ex
     """The examples to synthesise from: the label maps, and those of the real scans as often as `synthesis.real_share` asks, at least once each.
 
     Contrast can be learned, anatomy and pose cannot: few real scans among many label maps would teach the synthesis to make up for
-    heads that it never renders.
+    heads that it never renders. Scans that are annotated in part are left out: what has no label would be rendered as if it were air.
     """
-    if not config.synthesis.real_label_maps or not real:
+    whole = [scan for scan in real if not scan.partial] or ([] if maps else list(real))  # better such images than none
+    if not config.synthesis.real_label_maps or not whole:
         return list(maps)
     share = config.synthesis.real_share
-    return [*maps, *list(real) * max(1, round(share / (1 - share) * len(maps) / len(real)))]
+    return [*maps, *whole * max(1, round(share / (1 - share) * len(maps) / len(whole)))]

@@ -57,19 +57,33 @@ class Task:
     @torch.no_grad()
     def real_batch(self, step: int, count: int, acquire: bool, learned: bool = False) -> tuple[Tensor, Tensor]:
         """Real images and their targets, deformed; `acquire` also repeats the scanner's corruptions on them, both as in the prior or as `learned`."""
-        places, draws = self._of_real(step, count, learned)
+        places, draws = self._of_real(self.real, step, count, learned)
         return self.synthesizer.augment(*self.cutting.real(self.real, places, self.device), draws, acquire)
+
+    @property
+    def whole(self) -> Sequence[Example]:
+        """The scans whose labels show the whole brain, so that it can be rendered."""
+        return [scan for scan in self.real if not scan.partial]
+
+    @torch.no_grad()
+    def lesson(self, step: int, count: int) -> tuple[Tensor, Tensor]:
+        """Real images for the synthesis to learn from, and their targets, deformed: of scans that have counterparts, if there are, and of what has labels."""
+        scans = self.whole or self.real
+        places, draws = self._of_real(scans, step, count, labelled=True)
+        return self.synthesizer.augment(*self.cutting.real(scans, places, self.device), draws, acquire=False)
 
     @torch.no_grad()
     def counterparts(self, step: int, count: int) -> tuple[Tensor, Tensor]:
-        """Images of the learned synthesis, and their targets, of the very anatomy and pose of `real_batch` of that step."""
-        places, shown = self._of_real(step, count)
-        draws = [draw.in_pose_of(real) for draw, real in zip(self._of_real(step, count, learned=True)[1], shown)]
-        return self.synthesizer.render(self.cutting.maps(self.real, places, self.device), draws)
+        """Images of the learned synthesis, and their targets, of the very anatomy and pose of the `lesson` of that step."""
+        places, shown = self._of_real(self.whole, step, count, labelled=True)
+        draws = [draw.in_pose_of(real) for draw, real in zip(self._of_real(self.whole, step, count, learned=True)[1], shown)]
+        return self.synthesizer.render(self.cutting.maps(self.whole, places, self.device), draws)
 
-    def _of_real(self, step: int, count: int, learned: bool = False) -> tuple[list[Place], list[SynthesisDraw]]:
+    def _of_real(
+        self, scans: Sequence[Example], step: int, count: int, learned: bool = False, labelled: bool = False
+    ) -> tuple[list[Place], list[SynthesisDraw]]:
         rngs = self._streams("real", step, count)
-        places = [self.cutting.place(self.real, rng) for rng in rngs]
+        places = [self.cutting.place(scans, rng, labelled) for rng in rngs]
         return places, [self.synthesizer.draw(rng, learned) for rng in rngs]
 
     def _streams(self, purpose: str, step: int, count: int) -> list[Random]:

@@ -20,7 +20,7 @@ from ..segmentation.device import check_precision, choose_device, is_out_of_memo
 from ..segmentation.pretrained import Pretrained
 from ..volume.cohort import Cohort, Subject
 from .bundle import make_model
-from .data import Example, Preparation, load_examples, preparation_for
+from .data import Example, Preparation, load_examples, preparation_for, with_partial_marked
 from .factory import make_network, make_synthesizer
 from .needs import check_needs, split_real, synthesis_pool
 from .previews import write_preview
@@ -73,7 +73,7 @@ class Trainer:
     def _set_up(self) -> tuple[Strategy, list[Example], str]:
         """Strategy, examples to validate on, and what that validation is worth."""
         config, cohort = self.config, self.cohort
-        preparation = preparation_for(config, [s.table for s in cohort.subjects if s.labels])
+        preparation = preparation_for(config, cohort.tables)
         real_subjects, scan_subjects, independent = split_real(config, cohort)
         learned = real_subjects if "real" in FACTS[config.strategy].needs or config.synthesis.real_label_maps else []
         map_subjects: Sequence[Subject] = cohort.of("label_map")
@@ -81,6 +81,7 @@ class Trainer:
             map_subjects, independent = apart(map_subjects, learned, scan_subjects, self.run.cohort())
         left_out = len(cohort.of("label_map")) - len(map_subjects)
         real, scans, maps = (load_examples(s, preparation) for s in (real_subjects, scan_subjects, map_subjects))
+        real = with_partial_marked(real, maps, preparation.classes)
         pool = synthesis_pool(config, maps, real)
         task = self._task(preparation, pool, real)
         if "unlabelled" in FACTS[config.strategy].needs:

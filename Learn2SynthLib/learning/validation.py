@@ -11,7 +11,7 @@ from torch import Tensor
 from ..labels import LabelTable
 from ..segmentation.inference import Sliding, predict
 from ..segmentation.metrics import dice
-from ..volume.cohort import Subject
+from ..volume.cohort import FILES, Subject
 from .data import Example
 from .strategy import Task
 
@@ -41,7 +41,7 @@ def apart(maps: Sequence[Subject], learned: Sequence[Subject], scans: Sequence[S
 
     learned: real scans that teach. record: the stored cohort, with the sha256 of every file. Where fewer than two label maps would remain, all stay.
     """
-    digests = {entry[kind]["path"]: entry[kind]["sha256"] for entry in record["subjects"] for kind in ("image", "labels") if entry.get(kind)}
+    digests = {entry[kind]["path"]: entry[kind]["sha256"] for entry in record["subjects"] for kind in FILES if entry.get(kind)}
 
     def files(subjects: Sequence[Subject]) -> set[str]:
         return {digests[str(path)] for subject in subjects for path in subject.files.values()}

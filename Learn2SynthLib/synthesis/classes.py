@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..labels import BACKGROUND, LabelTable
-
-FLUID = "cerebrospinal fluid"
-_OUTSIDE = "extracerebral"
+from ..labels import BACKGROUND, FLUID, LabelTable, is_outside
 
 
 @dataclass(frozen=True)
@@ -35,4 +32,4 @@ class TissueClasses:
     @property
     def outside(self) -> tuple[int, ...]:
         """Indices of the classes that skull-stripping always removes."""
-        return tuple(i for i, name in enumerate(self.names) if name == BACKGROUND or name.startswith(_OUTSIDE))
+        return tuple(i for i, name in enumerate(self.names) if is_outside(name))

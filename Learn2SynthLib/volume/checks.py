@@ -18,7 +18,7 @@ from .cohort import Cohort, Subject, file_digest
 from .files import read_image, read_label_map, volume_suffix
 from .formats import GUESS, is_placed_by_guess
 from .image import NEARLY_SAME_GRID_MM, Grid, Image, LabelMap
-from .population import label_counts, population_findings, structure_volumes
+from .population import brain_mm3, label_counts, population_findings, structure_volumes
 from .relabel import relabel
 from .reports import Finding, Report, format_reports
 
@@ -64,6 +64,7 @@ def check_subject(subject: Subject, target: LabelTable) -> Report:
         grid.orientation if grid else None,
         tuple(findings),
         volumes,
+        brain_mm3(counts, labels.grid.voxel_mm3, table) if labels and table else 0.0,
         counts,
         _digests(subject),
     )
@@ -133,7 +134,9 @@ def _labels(counts: Mapping[int, int], volumes: Mapping[str, float], table: Labe
     present = [name for name in scored if name in volumes]
     if 2 * len(present) < len(scored):
         yield Finding(
-            "warning", f"only {len(present)} of {len(scored)} structures of '{target.name}' ({', '.join(present)}): partial labels"
+            "warning",
+            f"only {len(present)} of {len(scored)} structures of '{target.name}' ({', '.join(present)}): partial labels, and all others count as background; "
+            "choose or write a --target of these alone",
         )
 
 

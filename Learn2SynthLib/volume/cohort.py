@@ -20,18 +20,24 @@ from .formats import data_files, is_dicom_folder
 __all__ = ["ROLES", "Cohort", "Subject", "build_cohort", "file_digest", "find_images", "find_label_maps", "find_pairs", "verify_files"]
 
 ROLES = ("label_map", "real", "validation", "unlabelled")
+FILES = ("image", "labels", "anatomy")
+ANATOMY_TABLE = "brain-sided"
 _BLOCK = 2**20
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One scan, its label map, or both. table: name or file of the label table that its labels are numbered by."""
+    """One scan, its label map, or both. table: name or file of the label table that its labels are numbered by.
+
+    anatomy: a segmentation of the whole brain, numbered as in ANATOMY_TABLE, that says what the labels of a scan that is annotated in part do not say.
+    """
 
     name: str
     role: str
     image: Path | None
     labels: Path | None
     table: str = "freesurfer"
+    anatomy: Path | None = None
 
     @property
     def path(self) -> Path:
@@ -40,8 +46,13 @@ class Subject:
 
     @property
     def files(self) -> dict[str, Path]:
-        """'image' and 'labels', those that there are."""
-        return {kind: path for kind, path in (("image", self.image), ("labels", self.labels)) if path is not None}
+        """Those of FILES that there are."""
+        return {kind: path for kind, path in zip(FILES, (self.image, self.labels, self.anatomy)) if path is not None}
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables that its labels are numbered by, if it has any."""
+        return (*((self.table,) if self.labels else ()), *((ANATOMY_TABLE,) if self.anatomy else ()))
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,11 @@ class Cohort:
     def of(self, role: str) -> tuple[Subject, ...]:
         """Subjects of one of ROLES, in the order given."""
         return tuple(subject for subject in self.subjects if subject.role == role)
+
+    @property
+    def tables(self) -> list[str]:
+        """Every table that labels of the cohort are numbered by."""
+        return sorted({table for subject in self.subjects for table in subject.tables})
 
     def to_json(self) -> dict[str, Any]:
         """Paths, roles, tables and the sha256 of every file."""
@@ -84,8 +100,8 @@ def _file_to_json(path: Path) -> dict[str, str]:
 def _subject_from_json(entry: Mapping[str, Any]) -> Subject:
     if entry["role"] not in ROLES:
         raise InputError("cohort", f"role '{entry['role']}' of '{entry['name']}'", ", ".join(ROLES))
-    image, labels = (Path(entry[kind]["path"]) if entry.get(kind) else None for kind in ("image", "labels"))
-    return Subject(entry["name"], entry["role"], image, labels, entry["table"])
+    image, labels, anatomy = (Path(entry[kind]["path"]) if entry.get(kind) else None for kind in FILES)
+    return Subject(entry["name"], entry["role"], image, labels, entry["table"], anatomy)
 
 
 def file_digest(path: Path) -> str:
@@ -114,7 +130,7 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 def verify_files(record: Mapping[str, Any]) -> None:
     """Compare the files of a stored cohort with those on disk. Raises InputError naming the missing and the changed."""
-    stored = [entry[kind] for entry in record["subjects"] for kind in ("image", "labels") if entry.get(kind)] + record.get("files", [])
+    stored = [entry[kind] for entry in record["subjects"] for kind in FILES if entry.get(kind)] + record.get("files", [])
     missing = [file["path"] for file in stored if not Path(file["path"]).exists()]
     changed = [file["path"] for file in stored if file["path"] not in missing and file_digest(Path(file["path"])) != file.get("sha256")]
     if missing or changed:

@@ -1,7 +1,8 @@
-"""Are the people of the label maps like those of the real scans?
+"""Are the people of the label maps like those of the real scans, and is as much of them labelled?
 
 Synthetic training shows the network the anatomy of the label maps only. When the ventricles of the real scans are four
-times as large, what is learned from the label maps does not carry over, however good the synthetic contrast.
+times as large, what is learned from the label maps does not carry over, however good the synthetic contrast. And where only
+a few structures of the real scans were delineated, no image of a head can be made of these labels.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from ..labels import LabelTable
+from ..labels import LabelTable, is_brain
 from .image import LabelMap
 from .layout import in_memory_order
 from .reports import Finding, Report
@@ -21,6 +22,11 @@ from .reports import Finding, Report
 _LARGE_MM3, _LARGE_FACTOR = 100_000, 1.3
 _SMALL_MM3, _SMALL_FACTOR = 8_000, 2.0
 _SEPARATION = 0.75  # of all pairs (label map, real scan) differ in the direction of the medians
+
+# Of the brain that may be expected, that of the label maps or what a field of view of part of the head holds, whole annotations have 0.8 and more,
+# the cortex alone 0.4.
+_MOST, _BRAIN_OF_FIELD = 0.6, 0.3
+USUAL_MM3 = 1.2e6  # where there are no label maps to compare with
 
 
 def label_counts(labels: LabelMap) -> dict[int, int]:
@@ -45,12 +51,50 @@ def structure_volumes(counts: dict[int, int], voxel_mm3: float, source: LabelTab
     return volumes
 
 
+def brain_mm3(counts: dict[int, int], voxel_mm3: float, table: LabelTable) -> float:
+    """Volume of all labels of the brain."""
+    return sum(count for value, count in counts.items() if value in table.values and is_brain(table[value].generation)) * voxel_mm3
+
+
+def annotated_in_part(brain: float, field_of_view: float, expected: float) -> bool:
+    """Whether a scan's labels leave out much of the brain that it shows; volumes in mm3, `expected`: what label maps have."""
+    return brain < _MOST * min(expected, _BRAIN_OF_FIELD * field_of_view)
+
+
+def in_part(reports: Sequence[Report]) -> list[Report]:
+    """The real scans that are annotated in part."""
+    expected = _expected_mm3(reports)
+    fields = {id(report): float(np.prod(report.shape or 0) * np.prod(report.spacing_mm or 0)) for report in reports}
+    return [report for report in _usable(reports, "real") if annotated_in_part(report.brain_mm3, fields[id(report)], expected)]
+
+
+def _expected_mm3(reports: Sequence[Report]) -> float:
+    maps = _usable(reports, "label_map")
+    return float(np.median([report.brain_mm3 for report in maps])) if maps else USUAL_MM3
+
+
+def _usable(reports: Sequence[Report], role: str) -> list[Report]:
+    return [report for report in reports if report.role == role and report.ok and report.volumes_mm3]
+
+
 def population_findings(reports: Sequence[Report]) -> list[Finding]:
-    """A warning for every large structure whose median volume differs clearly between label maps and real scans."""
-    groups = [[r.volumes_mm3 for r in reports if r.role == role and r.ok and r.volumes_mm3] for role in ("label_map", "real")]
-    names = dict.fromkeys(name for group in groups for volumes in group for name in volumes)
-    messages = [_difference(name, *([v[name] for v in group if name in v] for group in groups)) for name in names]
-    return [Finding("warning", message) for message in messages if message]
+    """A warning for every large structure whose median volume differs clearly between label maps and real scans, and one for scans annotated in part."""
+    maps, real = (_usable(reports, role) for role in ("label_map", "real"))
+    names = dict.fromkeys(name for report in (*maps, *real) for name in report.volumes_mm3)
+    groups = {name: [[r.volumes_mm3[name] for r in group if name in r.volumes_mm3] for group in (maps, real)] for name in names}
+    messages = [_difference(name, *volumes) for name, volumes in groups.items()]
+    return [Finding("warning", message) for message in (*messages, _told_in_part(reports)) if message]
+
+
+def _told_in_part(reports: Sequence[Report]) -> str | None:
+    found = in_part(reports)
+    if not found:
+        return None
+    labelled = float(np.median([report.brain_mm3 for report in found]))
+    return (
+        f"{len(found)} of {len(_usable(reports, 'real'))} real scans are annotated in part: labels for {labelled / 1000:.0f} mL of the brain, "
+        f"where {_expected_mm3(reports) / 1000:.0f} mL are usual; to render them, the shipped model segments the rest (synthesis.complete)"
+    )
 
 
 def _difference(name: str, maps: list[float], real: list[float]) -> str | None:

@@ -21,8 +21,8 @@ class Finding:
 class Report:
     """What one subject is and what was found; shape, spacing and orientation are None when no file could be read.
 
-    volumes_mm3: volume of every structure of the target, by name. label_voxels: how often each value occurs in the label map.
-    digests: sha256 by path.
+    volumes_mm3: volume of every structure of the target, by name. brain_mm3: that of all labels of the brain.
+    label_voxels: how often each value occurs in the label map. digests: sha256 by path.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Report:
     orientation: str | None = None
     findings: tuple[Finding, ...] = ()
     volumes_mm3: Mapping[str, float] = field(default_factory=dict)
+    brain_mm3: float = 0.0
     label_voxels: Mapping[int, int] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
 

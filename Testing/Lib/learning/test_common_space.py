@@ -16,7 +16,7 @@ from Learn2SynthLib.volume.image import Grid, Image
 def atlas(make_grid: Callable, head: Callable) -> Example:
     image, labels = head(make_grid((52, 60, 52), (4, 4, 4)))
     target = (labels.data > 0).to(torch.uint8)
-    return Example("atlas", target, target, ((image.data - 30) / 90).clamp(0, 1), image.grid, *[bounding_box(target)] * 2, anchors(target))
+    return Example("atlas", target, target, ((image.data - 30) / 90).clamp(0, 1), image.grid, *[bounding_box(target)] * 3, anchors(target))
 
 
 def test_the_box_holds_the_structures_and_fits_the_network(atlas: Example) -> None:
@@ -31,7 +31,7 @@ def test_the_box_holds_the_structures_and_fits_the_network(atlas: Example) -> No
 def test_a_tiny_atlas_leaves_the_networks_norms_something_to_measure(make_grid: Callable) -> None:
     target = torch.zeros(12, 12, 12, dtype=torch.uint8)
     target[5:7, 5:7, 5:7] = 1
-    tiny = Example("tiny", target, target, target.float(), make_grid((12, 12, 12)), *[bounding_box(target)] * 2, anchors(target))
+    tiny = Example("tiny", target, target, target.float(), make_grid((12, 12, 12)), *[bounding_box(target)] * 3, anchors(target))
     assert CommonSpace.about([tiny], 4.0, 8).window.shape == (16, 16, 16)
 
 

@@ -12,7 +12,7 @@ import torch
 from Learn2SynthLib.config import RunConfig
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.labels import load_table
-from Learn2SynthLib.learning.data import Cutting, Example, anchors, bounding_box, cut, fill_gaps, preparation_for, usual_mm3
+from Learn2SynthLib.learning.data import Cutting, Example, Place, anchors, bounding_box, cut, fill_gaps, preparation_for, usual_mm3
 from Learn2SynthLib.synthesis.classes import TissueClasses
 from Learn2SynthLib.volume.cohort import Subject
 from Learn2SynthLib.volume.files import read_label_map, write_label_map
@@ -24,7 +24,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 def example(target: torch.Tensor, head: torch.Tensor | None = None) -> Example:
     classes = target if head is None else head
     grid = Grid(tuple(target.shape), np.eye(4))
-    return Example("x", classes, target, target.float(), grid, bounding_box(target), bounding_box(classes), anchors(target))
+    return Example("x", classes, target, None, grid, bounding_box(target), *[bounding_box(classes)] * 2, anchors(target))
 
 
 TWO_READERS = """
@@ -102,17 +102,22 @@ def test_a_window_as_large_as_the_structures_is_centred_and_a_smaller_one_moves_
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
-def test_half_of_the_windows_lie_anywhere_in_the_head_but_slices_hold_structures(ndim: int) -> None:
+def test_half_of_the_windows_lie_anywhere_in_the_head_or_where_there_is_tissue(ndim: int) -> None:
     target, head = torch.zeros(2, 60, 60, 60, dtype=torch.uint8)
     target[22:38, 22:38, 40:56] = 1
     head[10:50, 5:55, 2:58] = 1
     cutting, rng = Cutting((20,) * ndim, (16,) * ndim), random.Random(0)
-    places = [cutting.place([example(target, head)], rng) for _ in range(400)]
+    known = replace(example(target, head), tissue=bounding_box(target))
+    places = [cutting.place([known], rng) for _ in range(400)]
     moved = [place for place in places if place.centre[:2] != (30, 30)]
     assert 0.4 < len(moved) / 400 < 0.6
     assert {place.centre[1] for place in moved} > set(range(14, 46))
-    lowest = min(place.level if ndim == 2 else place.centre[2] for place in places)
-    assert lowest == (40 if ndim == 2 else 10)
+    assert min(height(place, ndim) for place in places) == (2 if ndim == 2 else 10)
+    assert min(height(cutting.place([known], rng, labelled=True), ndim) for _ in range(400)) == (40 if ndim == 2 else 48)
+
+
+def height(place: Place, ndim: int) -> int:
+    return place.level if ndim == 2 else place.centre[2]
 
 
 def test_narrow_gaps_of_the_brain_become_fluid_and_the_world_outside_does_not() -> None:

@@ -115,7 +115,7 @@ def real_loss_after_step(task: Task, index: int) -> float:
     strategy = Learn2Synth(task)
     batch = strategy._batch(index, teach=False)
     task.train(batch.joined(batch.images), batch.target)
-    images, target = task.real_batch(index, task.config.batch_size, acquire=False)
+    images, target = task.lesson(index, task.config.batch_size)
     return float(segmentation_loss(task.network(images), target).detach())
 
 
@@ -180,7 +180,7 @@ def test_matching_is_the_lesson_of_the_scans_less_that_of_their_counterparts(tin
         for index in range(3):
             task.train(*task.randomised(index, 4))
         if of_counterparts:
-            task.real_batch = lambda step, count, acquire: task.counterparts(step, count)  # type: ignore[method-assign]
+            task.lesson = lambda step, count: task.counterparts(step, count)  # type: ignore[method-assign]
         return torch.cat([g.flatten() for g in captured_gradient(Learn2Synth(task), index=0).values()])
 
     expected = gradient("loss") - gradient("loss", of_counterparts=True)

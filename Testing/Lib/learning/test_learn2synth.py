@@ -128,7 +128,7 @@ def test_learning_brings_the_contrast_towards_that_of_the_real_scans(tiny: Calla
 
 def test_counterparts_have_the_anatomy_and_pose_of_the_scans(tiny: Callable[..., RunConfig], make_task: Callable[..., Task]) -> None:
     task = Learn2Synth(make_task(tiny(2, batch_size=8))).task
-    real, synthetic = task.real_batch(3, 8, acquire=False), task.counterparts(3, 8)
+    real, synthetic = task.lesson(3, 8), task.counterparts(3, 8)
     assert torch.equal(real[1], synthetic[1]) and real[1].any()
     assert real[0].shape == synthetic[0].shape and not torch.allclose(real[0], synthetic[0])
 
@@ -138,7 +138,7 @@ def test_matching_is_at_rest_where_scans_and_counterparts_are_alike(tiny: Callab
     lessons = {}
     for objective in ("matching", "loss"):
         strategy = Learn2Synth(make_task(tiny(2, f"learn2synth.objective={objective}")))
-        strategy.task.real_batch = lambda step, count, acquire: strategy.task.counterparts(step, count)  # type: ignore[method-assign]  # noqa: B023
+        strategy.task.lesson = lambda step, count: strategy.task.counterparts(step, count)  # type: ignore[method-assign]  # noqa: B023
         lessons[objective] = torch.cat([v.flatten() for v in strategy._lesson(0)[1].values()])
     assert not lessons["matching"].any() and lessons["loss"].any()
 

@@ -125,7 +125,7 @@ def test_wide_images_do_not_follow_a_policy_and_those_wide_in_contrast_alone_do(
 def test_counterparts_have_the_pose_of_the_scans_whatever_has_been_searched(both: Tiny, make_task: MakeTask) -> None:
     task = Learn2Synth(make_task(both())).task
     task.synthesizer.ranges.adopt({"flip": 1.0, "crop": 1.0, "rotation_degrees": (20.0, 30.0), "warp_mm": (5.0, 6.0)})
-    assert torch.equal(task.real_batch(3, 4, acquire=False)[1], task.counterparts(3, 4)[1])
+    assert torch.equal(task.lesson(3, 4)[1], task.counterparts(3, 4)[1])
 
 
 # --- where it begins, and what is left of it

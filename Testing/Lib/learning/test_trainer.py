@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from math import nan
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -334,9 +336,10 @@ def test_whoever_is_held_out_is_not_rendered_either(
 def test_the_label_maps_of_few_real_scans_are_rendered_as_often_as_asked(
     tiny: Callable[..., RunConfig], maps: int, real: int, share: float, copies: int
 ) -> None:
-    label_maps, scans = [f"map {k}" for k in range(maps)], [f"scan {k}" for k in range(real)]
-    assert synthesis_pool(tiny(2, f"synthesis.real_share={share}"), label_maps, scans) == [*label_maps, *(scans * copies)]  # type: ignore[arg-type]
-    assert synthesis_pool(tiny(2, "synthesis.real_label_maps=false"), label_maps, scans) == label_maps  # type: ignore[arg-type]
+    label_maps: list[Any] = [f"map {k}" for k in range(maps)]
+    scans, in_part = ([SimpleNamespace(name=k, partial=partial) for k in range(count)] for count, partial in ((real, False), (3, True)))
+    assert synthesis_pool(tiny(2, f"synthesis.real_share={share}"), label_maps, [*in_part, *scans]) == [*label_maps, *(scans * copies)]
+    assert synthesis_pool(tiny(2, "synthesis.real_label_maps=false"), label_maps, scans) == synthesis_pool(tiny(2), label_maps, in_part) == label_maps
 
 
 def test_advice_to_stop_comes_when_nothing_is_gained(tiny: Tiny, cohort: Cohort, tmp_path: Path) -> None:

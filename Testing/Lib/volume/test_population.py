@@ -8,7 +8,7 @@ import torch
 from Learn2SynthLib.labels import load_table
 from Learn2SynthLib.volume.files import read_label_map
 from Learn2SynthLib.volume.image import LabelMap
-from Learn2SynthLib.volume.population import label_counts, population_findings, structure_volumes
+from Learn2SynthLib.volume.population import brain_mm3, label_counts, population_findings, structure_volumes
 from Learn2SynthLib.volume.reports import Finding, Report, format_reports
 
 BRAIN = load_table("brain")
@@ -42,6 +42,29 @@ def test_findings_of_the_cohort_end_the_table():
     reports = people("label_map", [10]) + people("real", [60])
     last = format_reports(reports, population_findings(reports)).splitlines()[-2:]
     assert last[0] == "the cohort" and "60 mL in the real scans (1), 10 mL in the label maps (1)" in last[1]
+
+
+@pytest.mark.parametrize(("brain_ml", "thick_mm", "told"), [
+    (37, 200, True),  # some structures of a whole head
+    (500, 200, True),  # its cortex alone
+    (1100, 200, False),  # a small brain
+    (330, 30, False),  # a slab of a few slices
+    (37, 30, True),
+])  # fmt: skip
+def test_scans_that_are_annotated_in_part_are_told(brain_ml, thick_mm, told):
+    def report(role, brain_mm3, thick):
+        return Report("x", role, "x", (240, 240, thick), (1.0, 1.0, 1.0), volumes_mm3={"thalamus": 1.0}, brain_mm3=brain_mm3)
+
+    maps, whole, scan = report("label_map", 1.3e6, 200), report("real", 1.3e6, 200), report("real", 1e3 * brain_ml, thick_mm)
+    messages = [f.message for f in population_findings([maps, whole, scan])]
+    words = f"1 of 2 real scans are annotated in part: labels for {brain_ml} mL of the brain, where {{}} mL are usual"
+    assert [words.format(1300) in message for message in messages] == [True] * told
+    assert [words.format(1200) in finding.message for finding in population_findings([whole, scan])] == [True] * told
+
+
+def test_skull_and_fluid_are_no_brain():
+    ids = {0: 9, 2: 5, 4: 3, 24: 7, 502: 8, 9999: 1}  # background, white matter, ventricle, fluid, skull, unknown
+    assert brain_mm3(ids, 2.0, load_table("freesurfer")) == 16.0
 
 
 @pytest.mark.parametrize("values", [[0, 3, 3, 9], [-2, -2, 5, 0], [0, 2**30, -(2**30), 7], [5, 7, 7, 9], [0, 0, 0, 0], [4, 4, 4, 4]])
