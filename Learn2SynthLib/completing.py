@@ -25,7 +25,7 @@ MODEL = "brain"  # a shipped one, whose labels are numbered as in ANATOMY_TABLE
 
 def with_known_anatomy(config: RunConfig, cohort: Cohort, run: Run) -> Cohort:
     """The cohort with the segmentations that the run's folder holds already: of the same images, whatever their paths."""
-    if not _is_of_use(config):
+    if not (_is_of_use(config) and run.anatomy.is_dir()):
         return cohort
     return _with_anatomy(cohort, [subject for subject in cohort.of("real") if _place(subject, run).is_file()], run)
 

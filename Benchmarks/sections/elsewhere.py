@@ -1,4 +1,4 @@
-"""Scans that cannot be measured well, or are of other people than the label maps: what learning adds there, from trials.jsonl."""
+"""Scans that cannot be measured well, are of other people than the label maps, or are annotated in part: what is learned from them, from trials.jsonl."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from .samples import SHIFTED, SITES, Setup, Trials
 TITLE = "Scans of another kind"
 ABOUT = """The same people and measures as in the section before, but other scans are given: those of the six people with noise added (as much as in the row
 `noise`), which the measured start cannot distinguish from spread within a structure; or FLAIR scans of three older people of another site with their
-label maps. These three people are not measured. *Nothing learned* stays at the measured start."""
+label maps. These three people are not measured. *Nothing learned* stays at the measured start.
+
+*Annotated in part*: the scans of three of the six people, with labels of thalamus, putamen, hippocampus and amygdala alone, and the label maps of the three
+others. These four structures are the target, and Dice is their mean. By default the shipped model segments the rest of the three brains, to measure and render
+it; *not completed*: it does not, and these label maps are not rendered. *No label maps*: those of the three others are not given either. `randomised` renders
+the three others'."""
 
 
 def section(trials: Trials) -> Section:

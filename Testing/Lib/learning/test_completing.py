@@ -13,6 +13,7 @@ from Learn2SynthLib.__main__ import main
 from Learn2SynthLib.config import RunConfig
 from Learn2SynthLib.labels import load_table
 from Learn2SynthLib.learning.data import preparation_for
+from Learn2SynthLib.model import Model
 from Learn2SynthLib.run import Run
 from Learn2SynthLib.volume.cohort import Cohort, Subject, file_digest
 from Learn2SynthLib.volume.files import read_label_map, write_label_map
@@ -103,3 +104,16 @@ def test_where_it_is_of_no_use_nothing_is_segmented(more: list[str], heads: Path
 
 def test_a_scan_that_is_labelled_whole_is_left_as_it_is(heads: Path, model: Knowing, tmp_path: Path) -> None:
     assert trained(tmp_path / "run", heads, (heads / "sub-0_T1w.nii.gz", heads / "sub-0_dseg.nii.gz")) == 0 and model.asked == 0
+
+
+def test_a_structure_of_ones_own_needs_no_label_maps(heads: Path, scan: tuple[Path, Path], model: Knowing, tmp_path: Path) -> None:
+    image, labels = scan
+    thalami, mine = read_label_map(labels), tmp_path / "mine.json"
+    write_label_map(LabelMap((thalami.data > 0).int(), thalami.grid), labels)
+    mine.write_text('{"name": "mine", "labels": [{"value": 0, "name": "background"}, {"value": 1, "name": "my structure"}]}')
+    tables = ["--real-ids", str(mine), "--target", str(mine)]
+    assert main(["train", str(tmp_path / "run"), "--real", str(image), str(labels), *tables, "--device", "cpu", "--steps", "2", "--set", *TINY]) == 0
+    card = Model.read(Run(tmp_path / "run").model_path).card
+    assert [label["name"] for label in card["labels"]["labels"]] == ["background", "my structure"]
+    white, mine_too = (card["learned"][f"contrast_mean.{name}.low"] for name in ("cerebral white matter", "my structure"))
+    assert white["learned"] != white["prior"] and mine_too["learned"] != mine_too["prior"]
