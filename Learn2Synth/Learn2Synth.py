@@ -99,7 +99,7 @@ class Learn2SynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.segment = SegmentSection(self.context, self.environment.ready, self.watch.hide)
         self.apply = ApplySection(self.context, self.segment.segment_with)
         self.run = RunSection(self.context, self.environment.ready, lambda: self.check.verdict, self.onRunOpened, self.onRunTold, self.onStrategyChanged)
-        self.check = CheckSection(self.context, self.environment.ready, self.run.update)
+        self.check = CheckSection(self.context, self.environment.ready, self.run.update, lambda: self.data.restore())
         self.data = DataSection(self.context, self.check.forget)
         self.sections = (self.environment, self.segment, self.data, self.check, self.run, self.watch)
 

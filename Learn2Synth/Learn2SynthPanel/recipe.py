@@ -112,6 +112,11 @@ class Recipe:
         names = {str(value): name for name, value in self._values(group).items() if value >= FIRST_NEW_VALUE}
         return LabelMapping.from_json({**stored, "names": names}, source, target)
 
+    @property
+    def drawn(self) -> set[str]:
+        """Names of all segments of the annotated scans' segmentations."""
+        return set(self._values(SCANS))
+
     def _source_table(self, group: str) -> str:
         return self.settings.labels_table if group == LABELS else self.settings.scans_table
 
@@ -159,9 +164,14 @@ def lacking(settings: Settings) -> str:
     return ""
 
 
+def own_folder() -> Path:
+    """Where the panel writes what the user names no place for."""
+    return Path.home() / "Learn2Synth"
+
+
 def free_folder() -> str:
     """A folder for the next training, in the user's own."""
-    folders = (Path.home() / "Learn2Synth" / f"training-{number}" for number in count(1))
+    folders = (own_folder() / f"training-{number}" for number in count(1))
     return str(next(folder for folder in folders if not os.path.exists(folder)))
 
 

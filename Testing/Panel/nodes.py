@@ -50,6 +50,18 @@ def add_volume(scene, matrix: np.ndarray = GRIDS["RAS"], name: str = "T1", shape
     return node
 
 
+def add_segmentation(image, *names: str):
+    """Each segment a slab of the image."""
+    node = image.GetScene().AddNewNodeByClass("vtkMRMLSegmentationNode", "Segmentierung")
+    node.SetReferenceImageGeometryParameterFromVolumeNode(image)
+    node.SetAndObserveTransformNodeID(image.GetTransformNodeID())
+    for k, name in enumerate(names):
+        mask = np.zeros_like(slicer.util.arrayFromVolume(image), dtype=np.uint8)
+        mask[k] = 1
+        slicer.util.updateSegmentBinaryLabelmapFromArray(mask, node, node.GetSegmentation().AddEmptySegment("", name), image)
+    return node
+
+
 def put_under(node, matrix: np.ndarray):
     transform = node.GetScene().AddNewNodeByClass("vtkMRMLLinearTransformNode", "Transform")
     transform.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))

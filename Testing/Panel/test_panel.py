@@ -28,6 +28,7 @@ from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.files import write_json
 from Learn2SynthLib.labels import load_table
 from Learn2SynthLib.run import Run
+from Testing.Panel.nodes import add_segmentation
 from Testing.Panel.processes import end_all, fake_library
 
 MODULE = Path(__file__).resolve().parents[2] / "Learn2Synth" / "Learn2Synth.py"
@@ -705,6 +706,24 @@ def test_scans_without_labels_are_chosen_where_the_strategy_needs_them(panel: Pa
     panel.choose(ui.strategyComboBox, "supervised")
     assert ui.unlabelledCollapsibleButton.isHidden() and panel.widget.check.verdict is None
     assert len(panel.widget.context.settings.unlabelled) == 2
+
+
+def test_a_network_for_what_the_user_drew(panel: Panel) -> None:
+    ui, (image, labels) = panel.ui, add_head(slicer.mrmlScene)
+    panel.choose(ui.targetComboBox, "made...")
+    assert "none has a segmentation of this scene; add a scan" in ui.checkMessageLabel.text and panel.widget.context.settings.target == "brain"
+    ui.scanVolumeComboBox.setCurrentNode(image)
+    ui.scanLabelsComboBox.setCurrentNode(add_segmentation(image, "Läsion", "left thalamus", "right thalamus"))
+    panel.click(ui.addScanNodesButton)
+    panel.choose(ui.targetComboBox, "made...")
+    settings = panel.widget.context.settings
+    assert settings.target == settings.scans_table == ui.targetComboBox.currentData == ui.scansTableComboBox.currentData
+    assert [label.name for label in load_table(settings.target).foreground] == ["Läsion", "left thalamus", "right thalamus"]
+    ui.labelNodeComboBox.setCurrentNode(labels)  # in FreeSurfer's numbers, which stay
+    panel.click(ui.addLabelNodeButton)
+    panel.click(ui.checkButton)
+    panel.idle()
+    assert "All 2 subjects can be used" in ui.checkMessageLabel.text
 
 
 # --- the scene

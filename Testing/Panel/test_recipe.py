@@ -20,7 +20,7 @@ from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.labels import load_table
 from Learn2SynthLib.run import Run
 from Learn2SynthLib.volume.files import read_image, read_label_map
-from Testing.Panel.nodes import add_volume, put_under, put_under_bending, turn
+from Testing.Panel.nodes import add_segmentation, add_volume, put_under, put_under_bending, turn
 
 BRAIN = load_table("brain")
 
@@ -32,18 +32,6 @@ def parsed(recipe: Recipe) -> argparse.Namespace:
 
 def recipe_of(settings: Settings, scene: Any, tmp_path: Path) -> Recipe:
     return Recipe(settings, scene, tmp_path / "Lauf größer" / "inputs")
-
-
-def add_segmentation(image: Any, *names: str) -> Any:
-    """Each segment a slab of the image."""
-    node = image.GetScene().AddNewNodeByClass("vtkMRMLSegmentationNode", "Segmentierung")
-    node.SetReferenceImageGeometryParameterFromVolumeNode(image)
-    node.SetAndObserveTransformNodeID(image.GetTransformNodeID())
-    for k, name in enumerate(names):
-        mask = np.zeros_like(slicer.util.arrayFromVolume(image), dtype=np.uint8)
-        mask[k] = 1
-        slicer.util.updateSegmentBinaryLabelmapFromArray(mask, node, node.GetSegmentation().AddEmptySegment("", name), image)
-    return node
 
 
 def add_label_map(scene: Any, values: tuple[int, ...]) -> Any:

@@ -10,10 +10,11 @@ import slicer
 
 from Learn2SynthLib.errors import InputError
 
+from ..drawn import drawn_table, keep_table
 from ..jobs.job import Event, Job
 from ..jobs.worker import slicer_launcher
 from ..label_mapping import NOT_USED, UNDECIDED, LabelMapping
-from ..recipe import LABELS, SCANS, Recipe, found_labels, lacking
+from ..recipe import LABELS, SCANS, Recipe, found_labels, lacking, own_folder
 from ..translation import tr as _
 from .context import Context, Section, fill, selected_rows, show_progress, text_item, tidy
 from .tables import TableChoice, targets
@@ -22,16 +23,20 @@ Subject = dict[str, Any]  # one report of the check
 
 
 class CheckSection(Section):
-    """verdict: of the last check; None since the data changed. ready: installs what is missing. changed: told of another verdict."""
+    """verdict: of the last check; None since the data changed. ready: installs what is missing. changed: told of another verdict.
 
-    def __init__(self, context: Context, ready: Any, changed: Any) -> None:
-        self.context, self.ready, self.changed, self.ui = context, ready, changed, context.ui
+    numbered: told when the annotated scans got another label table.
+    """
+
+    def __init__(self, context: Context, ready: Any, changed: Any, numbered: Any) -> None:
+        self.context, self.ready, self.changed, self.numbered, self.ui = context, ready, changed, numbered, context.ui
         self.job: Job | None = None
         self.verdict: bool | None = None
         self.subjects: list[Subject] = []
         self._cohort: list[str] = []  # what was found about all of them together
         ui = self.ui
-        self.target = TableChoice(context, ui.targetComboBox, "target", targets(), ui.checkMessageLabel, self.forget)
+        drawn = (_("what is drawn in the annotated scans"), self._drawn)
+        self.target = TableChoice(context, ui.targetComboBox, "target", targets(), ui.checkMessageLabel, self.forget, drawn)
         ui.checkButton.connect("clicked()", self.onCheck)
         ui.cancelCheckButton.connect("clicked()", self.onCancel)
         ui.mappingGroupComboBox.connect("currentIndexChanged(int)", self.onGroup)
@@ -55,6 +60,17 @@ class CheckSection(Section):
         self._show_mapping()
         self.update()
         self.changed()
+
+    def _drawn(self) -> str:
+        """The file of a table of all segments of the annotated scans, which then are numbered by it. Raises InputError where there is none."""
+        names = Recipe(self.context.settings, slicer.mrmlScene, Path()).drawn
+        if not names:
+            found, remedy = _("none has a segmentation of this scene"), _("add a scan with the segmentation that you drew on it, or choose a table")
+            raise InputError(_("annotated scans"), found, remedy=remedy)
+        path = str(keep_table(drawn_table(names), own_folder() / "tables"))
+        self.context.settings.scans_table = path
+        self.numbered()
+        return path
 
     def update(self) -> None:
         """What can be done now, and what is missing."""

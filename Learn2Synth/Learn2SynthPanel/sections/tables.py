@@ -18,13 +18,18 @@ from ..translation import tr as _
 from .context import Context, fill
 
 _OWN = "file..."  # the entry that asks for a file
+Made = tuple[str, Callable[[], str]]
+_MADE = "made..."  # the entry whose table is made when it is chosen
 
 
 class TableChoice:
-    """A combo box for the setting of that name. known: tables to offer. label: where refusals are said. changed: told of another choice."""
+    """A combo box for the setting of that name.
 
-    def __init__(self, context: Context, combo: Any, setting: str, known: list[str], label: Any, changed: Callable[[], None]) -> None:
-        self.context, self.combo, self.setting, self.known, self.label, self.changed = context, combo, setting, known, label, changed
+    known: tables to offer. label: where refusals are said. changed: told of another choice. made: an entry, and what makes its table, the file's path.
+    """
+
+    def __init__(self, context: Context, combo: Any, setting: str, known: list[str], label: Any, changed: Callable[[], None], made: Made | None = None) -> None:
+        self.context, self.combo, self.setting, self.known, self.label, self.changed, self.made = context, combo, setting, known, label, changed, made
         context.say(label, "")
         combo.connect("currentIndexChanged(int)", self.onChosen)
 
@@ -45,7 +50,8 @@ class TableChoice:
     def _offer(self) -> None:
         entries = {name: _("{name} ({count} structures)").format(name=name, count=len(load_table(name).foreground)) for name in self.known}
         entries.setdefault(self._chosen, Path(self._chosen).stem)
-        fill(self.combo, {**entries, _OWN: _("a table of your own...")}, self._chosen)
+        made = {_MADE: self.made[0]} if self.made else {}
+        fill(self.combo, {**entries, **made, _OWN: _("a table of your own...")}, self._chosen)
 
     def onChosen(self, _index: int) -> None:
         chosen = self.combo.currentData
@@ -53,6 +59,8 @@ class TableChoice:
             kinds = _("Label tables (*.json)")
             chosen = qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), _("Label table"), "", kinds) or self._chosen
         with self.context.attempt(self.label):
+            if chosen == _MADE and self.made:
+                chosen = self.made[1]()
             load_table(chosen)
             setattr(self.context.settings, self.setting, chosen)
         self._offer()
