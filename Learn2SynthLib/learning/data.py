@@ -7,7 +7,6 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from statistics import median
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from ..config import RunConfig
 from ..errors import InputError
-from ..labels import LabelTable, is_brain, load_table, some
+from ..labels import LabelTable, load_table, some
 from ..synthesis.classes import TissueClasses
 from ..synthesis.synthesizer import Maps
 from ..volume.cohort import ANATOMY_TABLE, Subject
@@ -25,11 +24,12 @@ from ..volume.files import read_image, read_label_map
 from ..volume.geometry import model_grid, resample_image, resample_labels
 from ..volume.image import NEARLY_SAME_GRID_MM, Grid, Image, LabelMap
 from ..volume.intensity import normalise
-from ..volume.population import USUAL_MM3, annotated_in_part, label_counts
+from ..volume.population import label_counts
 from ..volume.relabel import relabel
 
 BLACK = 0.05  # part of the intensity range
 _BALANCED = 0.5  # part of the windows that is cut about a structure
+_RIM_MM = 5.0  # that rules of delineation differ by
 _ANCHORS = 256  # voxels remembered of each structure
 _ROWS = 256  # that a map of bytes tells apart
 _READERS = 2  # files read at a time; unpacking runs outside Python's lock
@@ -100,12 +100,19 @@ class Preparation:
         return Example(subject.name, classes, target, seen, labels.grid, *boxes, anchors(target), thickness, unnamed)
 
     def classes_of(self, subject: Subject, labels: LabelMap, table: LabelTable) -> Tensor:
-        """Tissue class of every voxel, uint8: that of the label or, where there is none, of the subject's anatomy."""
+        """Tissue class of every voxel, uint8: that of the label or, where there is none, of the subject's anatomy.
+
+        What the anatomy adds to a labelled tissue just about its labels is the nearest other tissue: or else what is to be found and what is not look alike.
+        """
         labelled = relabel(labels.data, self.classes.mapping_from(table)).to(torch.uint8)
         if subject.anatomy is None:
             return labelled
-        anatomy = resample_labels(read_label_map(subject.anatomy, ANATOMY_TABLE), labels.grid)
-        return torch.where(labelled > 0, labelled, relabel(anatomy.data, self.classes.mapping_from(load_table(ANATOMY_TABLE))).to(torch.uint8))
+        known = resample_labels(read_label_map(subject.anatomy, ANATOMY_TABLE), labels.grid)
+        anatomy = relabel(known.data, self.classes.mapping_from(load_table(ANATOMY_TABLE))).to(torch.uint8)
+        sampling = labels.grid.spacing_mm
+        rim = torch.from_numpy(distance_transform_edt(labelled == 0, sampling=sampling) <= _RIM_MM) & torch.isin(anatomy, labelled[labelled > 0].unique())
+        x, y, z = distance_transform_edt(rim, sampling=sampling, return_distances=False, return_indices=True)
+        return torch.where(labelled > 0, labelled, anatomy[x, y, z])
 
     def target_of(self, labels: LabelMap, table: LabelTable) -> Tensor:
         """Row of the target table for every voxel, uint8."""
@@ -140,17 +147,6 @@ def _read(subjects: Sequence[Subject], read: Callable[[Subject], Example], reade
     """
     yield from map(read, subjects[:1])
     yield from readers.map(read, subjects[1:])
-
-
-def with_partial_marked(scans: Sequence[Example], maps: Sequence[Example], tissue: TissueClasses) -> list[Example]:
-    """The same scans, marked as `partial` whose labels leave out much of the brain."""
-    expected = median(_brain_mm3(each, tissue) for each in maps) if maps else USUAL_MM3
-    return [replace(scan, partial=annotated_in_part(_brain_mm3(scan, tissue), math.prod(scan.grid.shape) * scan.grid.voxel_mm3, expected)) for scan in scans]
-
-
-def _brain_mm3(example: Example, tissue: TissueClasses) -> float:
-    counts = torch.bincount(example.classes.flatten(), minlength=len(tissue.names)).tolist()
-    return sum(count for name, count in zip(tissue.names, counts, strict=True) if is_brain(name)) * example.grid.voxel_mm3
 
 
 def tissue_classes(tables: Iterable[str]) -> TissueClasses:

@@ -1,23 +1,28 @@
-"""Whether all is there that a configuration asks for, told before anything is trained; and which scans learn, which measure."""
+"""Whether all is there that a configuration asks for, told before anything is trained; and which scans learn, are rendered, or measure."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from statistics import median
 
 import torch
 
 from ..config import ANY_CONTRAST, MEASURED, PRIOR, RunConfig
 from ..config import STRATEGIES as FACTS
 from ..errors import InputError
-from ..labels import load_table
+from ..labels import is_brain, load_table
 from ..resources import names
 from ..segmentation.pretrained import Pretrained
 from ..segmentation.segmenter import find_model
+from ..synthesis.classes import TissueClasses
 from ..synthesis.contrast import check_contrast
 from ..volume.cohort import Cohort, Subject, by_person
+from ..volume.population import USUAL_MM3, annotated_in_part
 from .bundle import take_synthesis
 from .data import Example, preparation_for, tissue_classes
 from .factory import make_network, make_synthesizer
@@ -94,6 +99,17 @@ def split_real(config: RunConfig, cohort: Cohort) -> tuple[list[Subject], list[S
     people = by_person(real)
     held = len(people) // 4 or (1 if len(people) >= 3 else 0)
     return ([*chain(*people[:-held])], [*chain(*people[-held:])], True) if held else (real, real, False)
+
+
+def with_partial_marked(scans: Sequence[Example], maps: Sequence[Example], tissue: TissueClasses) -> list[Example]:
+    """The same scans, marked as `partial` whose labels leave out much of the brain."""
+    expected = median(_brain_mm3(each, tissue) for each in maps) if maps else USUAL_MM3
+    return [replace(scan, partial=annotated_in_part(_brain_mm3(scan, tissue), math.prod(scan.grid.shape) * scan.grid.voxel_mm3, expected)) for scan in scans]
+
+
+def _brain_mm3(example: Example, tissue: TissueClasses) -> float:
+    counts = torch.bincount(example.classes.flatten(), minlength=len(tissue.names)).tolist()
+    return sum(count for name, count in zip(tissue.names, counts, strict=True) if is_brain(name)) * example.grid.voxel_mm3
 
 
 def synthesis_pool(config: RunConfig, maps: Sequence[Example], real: Sequence[Example]) -> list[Example]:

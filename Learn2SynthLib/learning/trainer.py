@@ -20,9 +20,9 @@ from ..segmentation.device import check_precision, choose_device, is_out_of_memo
 from ..segmentation.pretrained import Pretrained
 from ..volume.cohort import Cohort, Subject
 from .bundle import make_model
-from .data import Example, Preparation, load_examples, preparation_for, with_partial_marked
+from .data import Example, Preparation, load_examples, preparation_for
 from .factory import make_network, make_synthesizer
-from .needs import check_needs, split_real, synthesis_pool
+from .needs import check_needs, split_real, synthesis_pool, with_partial_marked
 from .previews import write_preview
 from .strategies import STRATEGIES
 from .strategy import Strategy, Task

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -76,6 +77,22 @@ def test_what_has_no_label_is_segmented_once_and_is_no_target(
     assert trained(tmp_path / "run", heads, scan) == 0 and model.asked == 1  # the same command
     subject.anatomy.write_bytes((heads / "sub-1_dseg.nii.gz").read_bytes())
     assert trained(tmp_path / "run", heads, scan) == 2 and "1 changed" in capsys.readouterr().err
+
+
+def test_what_the_model_adds_to_a_structure_just_about_its_labels_is_other_tissue(
+    heads: Path, scan: tuple[Path, Path], tiny: Callable[..., RunConfig], tmp_path: Path
+) -> None:
+    image, labels = scan
+    whole, path = read_label_map(heads / "sub-0_dseg.nii.gz"), tmp_path / "anatomy.nii.gz"
+    anatomy = relabel(whole.data, load_table("freesurfer").mapping_to(load_table("brain-sided")))
+    drawn = read_label_map(labels).data > 0
+    wider = torch.nn.functional.max_pool3d(drawn.float()[None, None], 3, 1, 1)[0, 0] > 0  # 2 mm more on all sides
+    thalamus = next(label.value for label in load_table("brain-sided").labels if label.name == "left thalamus")
+    write_label_map(LabelMap(torch.where(wider, thalamus, anatomy).int(), whole.grid), path)
+    preparation = preparation_for(tiny(target="brain"), ["freesurfer"])
+    preparation = replace(preparation, spacing_mm=(2.0, 2.0, 2.0))
+    classes = preparation.example(Subject("x", "real", image, labels, anatomy=path)).classes
+    assert torch.equal(classes == preparation.classes.names.index("thalamus"), drawn)
 
 
 def test_a_training_that_was_killed_meanwhile_goes_on_with_what_there_is(heads: Path, scan: tuple[Path, Path], model: Knowing, tmp_path: Path) -> None:
