@@ -82,7 +82,7 @@ def test_labels_move_with_the_image(make_strategy: Callable[..., LearnedTransfor
     inside = (20 * image - (20 * image).round()).abs() < 1e-3  # of a structure: the image is interpolated, the labels are not
     assert inside.float().mean() > 0.2 and (target != original).float().mean() > 0.2
     agreement, before = (((20 * image).round() == labels)[inside].float().mean() for labels in (target, original))
-    assert agreement > 0.98 and before < 0.9
+    assert agreement > 0.98 and before < 0.95
 
 
 def test_shapes_and_intensities_are_drawn_independently_or_coupled(make_strategy: Callable[..., LearnedTransforms]) -> None:

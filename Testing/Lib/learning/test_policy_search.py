@@ -224,9 +224,9 @@ def drawn_by(strategy: PolicySearch, policy: tuple[int, ...]) -> tuple[list[Synt
 
 def test_a_policy_is_used_again_as_a_preset(searching: Tiny, make_task: MakeTask, tmp_path: Path) -> None:
     strategy = PolicySearch(make_task(searching("synthetic", "synthesis.shear=[-0.1,0.1]")))
-    for index in range(3):
+    for index in range(6):
         strategy.step(index)
-    make_model(strategy, {}, None, 3).write(tmp_path / "searched.l2s")
+    make_model(strategy, {}, None, 6).write(tmp_path / "searched.l2s")
     again = build_config(str(tmp_path / "searched.l2s"), ["steps=7"])
     assert (again.strategy, again.steps, again.grid) == ("randomised", 7, strategy.task.config.grid)
     assert again.synthesis.shear == (-0.1, 0.1) and again.synthesis == strategy.task.synthesizer.ranges.taught

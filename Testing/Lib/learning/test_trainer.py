@@ -339,7 +339,8 @@ def test_the_label_maps_of_few_real_scans_are_rendered_as_often_as_asked(
     label_maps: list[Any] = [f"map {k}" for k in range(maps)]
     scans, in_part = ([SimpleNamespace(name=k, partial=partial) for k in range(count)] for count, partial in ((real, False), (3, True)))
     assert synthesis_pool(tiny(2, f"synthesis.real_share={share}"), label_maps, [*in_part, *scans]) == [*label_maps, *(scans * copies)]
-    assert synthesis_pool(tiny(2, "synthesis.real_label_maps=false"), label_maps, scans) == synthesis_pool(tiny(2), label_maps, in_part) == label_maps
+    assert synthesis_pool(tiny(2, "synthesis.real_label_maps=false"), label_maps, scans) == label_maps
+    assert synthesis_pool(tiny(2), label_maps, in_part) == (label_maps or in_part)  # where there is nothing else
 
 
 def test_advice_to_stop_comes_when_nothing_is_gained(tiny: Tiny, cohort: Cohort, tmp_path: Path) -> None:
