@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import qt
@@ -48,8 +47,8 @@ class TableChoice:
         return getattr(self.context.settings, self.setting)
 
     def _offer(self) -> None:
-        entries = {name: _("{name} ({count} structures)").format(name=name, count=len(load_table(name).foreground)) for name in self.known}
-        entries.setdefault(self._chosen, Path(self._chosen).stem)
+        tables = {name: load_table(name) for name in dict.fromkeys([*self.known, self._chosen])}
+        entries = {name: _("{name} ({count} structures)").format(name=table.name, count=len(table.foreground)) for name, table in tables.items()}
         made = {_MADE: self.made[0]} if self.made else {}
         fill(self.combo, {**entries, **made, _OWN: _("a table of your own...")}, self._chosen)
 
