@@ -664,7 +664,7 @@ def test_files_and_folders_are_chosen_and_removed(panel: Panel, tmp_path: Path) 
     write_json(tmp_path / "meine Tabelle.json", table)
     dialogs.answer(str(tmp_path / "meine Tabelle.json"))
     panel.choose(ui.labelsTableComboBox, "file...")
-    assert ui.labelsTableComboBox.currentText == "meine Tabelle"
+    assert ui.labelsTableComboBox.currentText == "my own (294 structures)"
     assert (ui.labelMapsList.count, ui.scansTable.rowCount) == (1, 2)
     ui.scansTable.cellWidget(1, 2).currentIndex = 1
     assert panel.widget.context.settings.scans[1].use == "measure"
