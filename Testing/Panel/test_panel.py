@@ -675,7 +675,7 @@ def test_files_and_folders_are_chosen_and_removed(panel: Panel, tmp_path: Path) 
     assert (ui.labelMapsList.count, ui.scansTable.rowCount) == (0, 1)
     dialogs.answer(str(tmp_path / "nirgends.json"))
     panel.choose(ui.labelsTableComboBox, "file...")
-    assert "nirgends" in ui.mapsMessageLabel.text and ui.labelsTableComboBox.currentText == "meine Tabelle"
+    assert "nirgends" in ui.mapsMessageLabel.text and ui.labelsTableComboBox.currentText == "my own (294 structures)"
 
 
 def test_scans_without_labels_are_chosen_where_the_strategy_needs_them(panel: Panel, tmp_path: Path) -> None:
