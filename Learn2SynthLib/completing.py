@@ -36,8 +36,12 @@ def completed(config: RunConfig, cohort: Cohort, reports: Sequence[Report], run:
     wanted = [subject for subject in cohort.of("real") if subject.name in names and subject.anatomy is None]
     if not wanted:
         return cohort
-    segmenter = Segmenter.load(MODEL, config.device)
-    return _with_anatomy(cohort, [subject for subject in wanted if _segmented(subject, segmenter, run, console)], run)
+    segmenter, taken = Segmenter.load(MODEL, config.device), []
+    for done, subject in enumerate(wanted):
+        run.append("completing", done=done, count=len(wanted))
+        if _segmented(subject, segmenter, run, console):
+            taken.append(subject)
+    return _with_anatomy(cohort, taken, run)
 
 
 def _is_of_use(config: RunConfig) -> bool:

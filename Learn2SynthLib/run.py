@@ -24,7 +24,7 @@ from .files import is_the_systems, is_there, remove, write_json
 # Where the record of the holder ends and the locked byte lies: on Windows a locked byte cannot be read by others.
 _LOCKED_BYTE = 1 << 20
 # config.json is written last: it makes a folder a run.
-_BEFORE_A_RUN = ("lock", "stop", "owner", "log.txt", "inputs", "anatomy", "cohort.json", "environment.json")
+_BEFORE_A_RUN = ("lock", "stop", "owner", "log.txt", "inputs", "anatomy", "events.jsonl", "cohort.json", "environment.json")
 _ENDED = ("finished", "stopped", "failed")
 
 
@@ -145,6 +145,7 @@ class Run:
         """Adds one event to the log and returns it. Raises InputError where the disk refuses."""
         record = {"event": event, "time": time.strftime("%Y-%m-%dT%H:%M:%S"), **content}
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
             with open(self.events_path, "ab") as file:
                 if file.tell() and not self._ends_with_newline():
                     file.write(b"\n")  # a process that was killed, or a full disk, left half a line

@@ -44,6 +44,12 @@ def test_a_new_run_is_being_checked() -> None:
     assert headline(progress, alive=False) == "Nothing has been trained here yet."
 
 
+def test_a_run_whose_scans_are_being_completed_has_not_begun() -> None:
+    progress = progress_of({"event": "completing", "done": 1, "count": 3})
+    assert headline(progress) == "The shipped model segments the rest of the brain of scan 2 of 3 that are annotated in part."
+    assert headline(progress, alive=False) == "Nothing has been trained here yet."
+
+
 def test_loading_names_the_number_of_subjects() -> None:
     assert headline(progress_of({"event": "checked", "subjects": []})) == "The data have been checked. The training begins."
     assert headline(progress_of({"event": "loading", "subjects": 9})) == "Reading 9 subjects onto the model's grid."

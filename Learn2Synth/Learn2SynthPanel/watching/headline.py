@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..translation import tr as _
 from .progress import Progress
 
-_QUIET = {"new": 300.0, "checking": 300.0, "loading": 900.0, "training": 120.0}  # seconds without a word that are nothing unusual
+_QUIET = {"new": 300.0, "checking": 300.0, "completing": 300.0, "loading": 900.0, "training": 120.0}  # seconds without a word that are nothing unusual
 _REPORTS_MISSED = 20
 
 
@@ -49,6 +49,11 @@ def _new(progress: Progress) -> str:
 
 def _checking(progress: Progress) -> str:
     return _("The data have been checked. The training begins.")
+
+
+def _completing(progress: Progress) -> str:
+    what = _("The shipped model segments the rest of the brain of scan {number} of {count} that are annotated in part.")
+    return what.format(number=progress.completed + 1, count=progress.to_complete)
 
 
 def _loading(progress: Progress) -> str:
@@ -102,7 +107,7 @@ def _failed(progress: Progress) -> str:
 
 
 def _interrupted(progress: Progress) -> str:
-    if progress.phase == "new":
+    if progress.phase in ("new", "completing"):
         return _("Nothing has been trained here yet.")
     if not progress.checkpoint:
         return _("The training ended without a word, before its first checkpoint. Resume begins again.")
@@ -130,4 +135,4 @@ def _ended(sentence: str) -> str:
 
 
 _ENDED = {"finished": _finished, "stopped": _stopped, "failed": _failed}
-_UNDER_WAY = {"new": _new, "checking": _checking, "loading": _loading, "training": _training}
+_UNDER_WAY = {"new": _new, "checking": _checking, "completing": _completing, "loading": _loading, "training": _training}

@@ -57,12 +57,13 @@ class Progress:
     A run that was killed resumes at its last checkpoint and repeats steps: what it had told of them before is dropped. Events, keys
     and values that make no sense are ignored.
 
-    phase: new, checking, loading, training, stopped, finished or failed. revision: grows when anything was added.
+    phase: new, checking, completing, loading, training, stopped, finished or failed. revision: grows when anything was added.
     """
 
     def __init__(self) -> None:
         self.phase = "new"
         self.revision = 0
+        self.completed = self.to_complete = 0  # scans that are annotated in part
         self.subjects = self.step = self.steps = self.checkpoint = 0
         self.eta_seconds: float | None = None
         self.seconds_per_report: float | None = None
@@ -110,6 +111,10 @@ class Progress:
 
     def _on_checked(self, event: Event) -> None:
         self.phase = "checking"
+
+    def _on_completing(self, event: Event) -> None:
+        self.phase = "completing"
+        self.completed, self.to_complete = _whole(event.get("done")) or 0, _whole(event.get("count")) or 0
 
     def _on_loading(self, event: Event) -> None:
         self.phase = "loading"
@@ -194,6 +199,7 @@ class Progress:
 
 _HANDLERS = {
     "checked": Progress._on_checked,
+    "completing": Progress._on_completing,
     "loading": Progress._on_loading,
     "started": Progress._on_started,
     "step": Progress._on_step,

@@ -101,6 +101,7 @@ def test_a_training_that_was_killed_meanwhile_goes_on_with_what_there_is(heads: 
         with pytest.raises(ZeroDivisionError):
             trained(tmp_path / "run", heads, scan)
     assert not Run(tmp_path / "run").exists() and model.asked == 1
+    assert [event["event"] for event in Run(tmp_path / "run").events()] == ["completing"]
     assert trained(tmp_path / "run", heads, scan) == 0 and model.asked == 1
 
 
