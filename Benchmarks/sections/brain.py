@@ -26,7 +26,8 @@ ACCURACY = """Dice, its lowest and highest scan, and the 95 % Hausdorff distance
 structure that was not found counts as 0 in Dice and has no distance. *malf*: MICCAI 2012 challenge, T1 of 1 mm, skull-stripped as delivered, labelled by
 hand. *NiChart*: older people, T1 and FLAIR of 2 mm, whole heads, and again without what the labels say is outside the brain; these labels are those of
 another program (DLMUSE, on the T1), so a score says how alike the two are, not which is right, and lesions are not in them. Voxel size and rules of labelling
-differ between the data sets: compare a column with the same column of another model, not with its neighbour."""
+differ between the data sets: compare a column with the same column of another model, not with its neighbour. The reference itself is measured
+beside the model, taken to its grid and back: about as far comes a network that makes no error there."""
 OTHERS = """**Beside other models.** The authors of SynthSeg 1.0 and 2.0 report a mean Dice of about 0.85 to 0.88 on T1 over the same twelve
 structures, and a few points less on T2, FLAIR and PD (Billot et al., Medical Image Analysis 86, 2023, 102789). These figures are of other people
 with other reference labels, and were not measured here."""
@@ -117,11 +118,18 @@ def accuracy(columns: Mapping[str, Scans], pictures: Path) -> Iterator[str]:
     brain_figures.accuracy(drawn, pictures / "accuracy.png")
     yield picture(pictures / "accuracy.png", "Dice of every structure and data set; lines: lowest and highest scan")
     yield accuracy_table(columns, [MEAN, *structures()])
-    own = {name: {scan: found["own_table"] for scan, found in scans.items() if "own_table" in found} for name, scans in columns.items()}
-    sided = {name: scans for name, scans in own.items() if scans}
+    references, sided = inner(columns, "of_the_grid"), inner(columns, "own_table")
+    if references:
+        yield details("The reference itself, on the model's grid and back", accuracy_table(references, [MEAN, *structures()]))
     if sided:
         names = dict.fromkeys(name for scans in sided.values() for found in scans.values() for name in found["dice"])
         yield details("Left and right apart (the references count the vermis as left cerebellum cortex)", accuracy_table(sided, list(names)))
+
+
+def inner(columns: Mapping[str, Scans], key: str) -> Mapping[str, Scans]:
+    """The scores that stand under a key of each scan's, where they were measured."""
+    found = {name: {scan: scores[key] for scan, scores in scans.items() if key in scores} for name, scans in columns.items()}
+    return {name: scans for name, scans in found.items() if scans}
 
 
 def beside(columns: Mapping[str, Scans], rivals: Mapping[str, Part]) -> Iterator[str]:
@@ -130,7 +138,8 @@ def beside(columns: Mapping[str, Scans], rivals: Mapping[str, Part]) -> Iterator
     shared = [row for row in columns if all(found.get(row, {}).keys() == columns[row].keys() for found in known.values())]
     if known and shared:
         yield "**Beside models made for comparison**, on the same scans, mean Dice:"
-        yield table(["", *shared], [[name, *(f"{mean_of(found[row]):.3f}" for row in shared)] for name, found in {"this model": columns, **known}.items()])
+        compared = {"this model": columns, **known, "the reference itself, on this model's grid and back": inner(columns, "of_the_grid")}
+        yield table(["", *shared], [[name, *(f"{mean_of(found[row]):.3f}" if row in found else NOT_RUN for row in shared)] for name, found in compared.items()])
         yield listed(told_rival(name, record) for name, record in rivals.items()) + "."
 
 
