@@ -172,7 +172,7 @@ def made_up_head(preparation: Preparation, seed: int) -> Example:
     classes = relabel(labels, preparation.classes.mapping_from(table)).to(torch.uint8)
     image = torch.from_numpy(rng.random(SIZE)).float()
     grid = Grid(SIZE, np.diag([*preparation.spacing_mm, 1.0]))
-    return Example(f"head {seed}", classes, target, image, grid, bounding_box(target), bounding_box(classes), anchors(target))
+    return Example(f"head {seed}", classes, target, image, grid, bounding_box(target), bounding_box(classes), bounding_box(classes), anchors(target))
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def main() -> None:
 
 def open_times(host: Any) -> list[float]:
     """Milliseconds from asking for the module to its panel, a few times."""
-    found = []
+    found: list[float] = []
     for _ in range(ROUNDS):
         host.reset()
         begun = time.perf_counter()

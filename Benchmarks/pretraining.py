@@ -140,7 +140,8 @@ class Checkpoint:
 
 def teach(strategies: Sequence[Strategy], steps: int, checkpoint: Checkpoint) -> None:
     """One step of each lesson in turn, the rate falling as in a run."""
-    optimiser, losses = strategies[0].task.optimiser, []
+    optimiser = strategies[0].task.optimiser
+    losses: list[float] = []
     for step in range(checkpoint.read(strategies), steps):
         for group in optimiser.param_groups:
             group["lr"] = strategies[0].task.config.optimiser.lr * 0.5 * (1 + math.cos(math.pi * step / steps))

@@ -205,7 +205,8 @@ def forget(synthesizer: Synthesizer, tested: Mapping[str, Any], seed: int) -> No
 
 def under_test(synthesizer: Synthesizer, tested: Mapping[str, Any]) -> dict[str, float]:
     """Each learned value in its unit; the middle where a range is learned."""
-    ranges, found = synthesizer.ranges, {}
+    ranges = synthesizer.ranges
+    found: dict[str, float] = {}
     for name in tested:
         low, high = ranges.bounds[name]
         middles = low + (high - low) * ranges.ends[name].detach().double().mean(0)

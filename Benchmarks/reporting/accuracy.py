@@ -18,7 +18,7 @@ from Learn2SynthLib.segmentation.evaluation import evaluate
 from Learn2SynthLib.segmentation.segmenter import Segmenter
 from Learn2SynthLib.volume.cohort import Subject
 from Learn2SynthLib.volume.files import read_image, read_label_map
-from Learn2SynthLib.volume.geometry import model_grid, resample_labels, resample_probabilities
+from Learn2SynthLib.volume.geometry import Spacing, model_grid, resample_labels, resample_probabilities
 from Learn2SynthLib.volume.image import Image, LabelMap
 
 from .record import Measured, Task
@@ -53,7 +53,7 @@ def measured(segmenter: Segmenter, image: Image, reference: LabelMap) -> Measure
     return {**scores, **own, "of_the_grid": of_the_grid, "quality": merged_quality(found.quality, found.table)}
 
 
-def on_grid_and_back(labels: LabelMap, spacing_mm: tuple[float, ...]) -> LabelMap:
+def on_grid_and_back(labels: LabelMap, spacing_mm: Spacing) -> LabelMap:
     """Structures of `brain`, read as for a training, and brought back as a segmentation is: where most of the interpolated probability lies."""
     own, grid = merged(labels), model_grid(labels.grid, spacing_mm)
     coarse = resample_labels(own, grid).data

@@ -88,7 +88,8 @@ def merged_volumes(volumes: dict[str, float], table: LabelTable) -> dict[str, fl
 
 def merged_quality(quality: dict[str, float], table: LabelTable) -> dict[str, float]:
     """Estimated Dice per structure of `table`, the mean over those that belong to one of `brain`."""
-    mapping, parts = table.mapping_to(BRAIN), {label.name: [] for label in BRAIN.foreground}
+    mapping = table.mapping_to(BRAIN)
+    parts: dict[str, list[float]] = {label.name: [] for label in BRAIN.foreground}
     for label in table.foreground:
         if mapping[label.value]:
             parts[BRAIN[mapping[label.value]].name].append(quality[label.name])
