@@ -2,8 +2,9 @@
 
     python Benchmarks/pretraining.py MODEL.l2s [--lessons synthseg nichart] [--steps 3000] [--preset quick-2d] [--set KEY=VALUE...] [--seed 0]
 
-The data sets keep their own label tables, because all weights but those of the last layer are shared. The model that is written has the last layer of the first
-lesson. Beside it lies a checkpoint: the same command resumes a pre-training that was stopped, to the same weights. Data: LEARN2SYNTH_DATA or ../shared/data.
+The network is that of trials.py, unless it is set. The data sets keep their own label tables, because all weights but those of the last layer are shared. The
+model that is written has the last layer of the first lesson. Beside it lies a checkpoint: the same command resumes a pre-training that was stopped, to the same
+weights. Data: LEARN2SYNTH_DATA or ../shared/data.
 
 Who is taught: by default SynthSeg's label maps, rendered at random, and NiChart's older people (T1 and FLAIR). The six people of the MICCAI 2012 challenge
 (`malf`) are a lesson too, but transfer.py gives their scans, and refuses a model that has seen them. The people of `malf` that measure are no lesson. The crops
@@ -26,6 +27,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import trials
 from people import malf, nichart, synthseg
 
 from Learn2SynthLib.config import RunConfig, build_config
@@ -85,7 +87,7 @@ def parse() -> argparse.Namespace:
 
 def config_of(lesson: Lesson, options: argparse.Namespace) -> RunConfig:
     own = {"strategy": lesson.strategy, "target": lesson.target, "steps": options.steps, "seed": options.seed, "device": "cpu"}
-    return build_config(options.preset, options.assignments, **own)
+    return build_config(options.preset, [trials.NETWORK, *options.assignments], **own)
 
 
 def shared_strategies(configs: Sequence[RunConfig], people: Sequence[Sequence[Subject]], seed: int) -> list[Strategy]:
