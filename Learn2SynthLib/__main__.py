@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 from . import __version__
 from .config import STRATEGIES, explain_settings
@@ -57,8 +58,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as for all other wrong input."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(WRONG_INPUT, f"learn2synth: {message}; see {self.prog} --help\n")
+
+
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("learn2synth", description=_ABOUT, epilog=_EXITS, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _Parser("learn2synth", description=_ABOUT, epilog=_EXITS, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"learn2synth {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB")
     for add in (_train, _segment, _preview, _evaluate, _inspect, _environment, _demo):
@@ -143,7 +151,7 @@ def _evaluate(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("--prediction", required=True, metavar="PATH", help="a segmentation, or a folder of them")
     parser.add_argument("--reference", required=True, metavar="PATH", help="a reference, or a folder with the same names")
     parser.add_argument(
-        "--prediction-ids", default="brain", metavar="TABLE", help="what its numbers mean (default: brain; those of the shipped model brain: brain-sided)"
+        "--prediction-ids", metavar="TABLE", help="what its numbers mean (default: what the header of a segmentation by this program says, else brain)"
     )
     parser.add_argument("--reference-ids", default="freesurfer", metavar="TABLE", help="likewise (default: freesurfer)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")

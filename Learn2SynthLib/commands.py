@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .config import RunConfig, build_config
-from .console import Console, scores
+from .console import Console, counted, scores
 from .errors import InputError
 from .files import try_place
 from .labels import load_table
@@ -36,8 +36,10 @@ def train(options: argparse.Namespace) -> int:
     run = Run(options.run)
     if not (run.exists() or options.labels or options.real):
         raise InputError(run.folder, "holds no run that could be resumed, and no data are given", remedy="check its name, or add --labels and --real")
-    stored = _stored_cohort(run) if run.exists() else None
-    resumed = stored is not None and not (options.labels or options.real or options.validation or options.unlabelled)
+    resumed = run.exists() and not (options.labels or options.real or options.validation or options.unlabelled)
+    stored = Cohort.from_json(run.cohort(), run.folder) if run.exists() else None
+    if stored:
+        verify_files(run.cohort(), run.folder, moved=not resumed)
     pretrained = [f"network.pretrained={json.dumps(options.pretrained)}"] if options.pretrained else []
     config = build_config(
         options.preset or (str(run.config_path) if resumed else "quick-2d"),
@@ -78,14 +80,6 @@ def _cohort(options: argparse.Namespace) -> Cohort:
     real, validation = _scans("--real", options.real), _scans("--validation", options.validation)
     labels_ids, real_ids = (settled("Labels", ".json", table) for table in (options.labels_ids, options.real_ids))
     return build_cohort(options.labels, real, validation, options.unlabelled, labels_ids, real_ids)
-
-
-def _stored_cohort(run: Run) -> Cohort:
-    """The subjects that the run was started with. Raises InputError when their files are gone or not the same."""
-    record = run.cohort()
-    cohort = Cohort.from_json(record)
-    verify_files(record)
-    return cohort
 
 
 def _scans(option: str, groups: Sequence[Sequence[str]]) -> list[Any]:
@@ -157,7 +151,7 @@ def preview(options: argparse.Namespace) -> int:
     outputs = [path for number, _ in enumerate(recipes, start=1) for path in files_of(number, Path(options.output))]
     keep_inputs(outputs, [*(subject.path for subject in subjects), *([options.draw] if options.draw else [])])
     written = write_previews(previewer, recipes, learned, Path(options.output))
-    print(f"{len(recipes)} synthetic images in {options.output}; look at {written[-1]}")
+    print(f"{counted(len(recipes), 'synthetic image')} in {options.output}; look at {written[-1]}")
     return DONE
 
 

@@ -6,6 +6,7 @@ segmentations never become targets, which are the user's labels alone.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -56,7 +57,7 @@ def _segmented(subject: Subject, segmenter: Segmenter, run: Run, console: Consol
     if probably_failed(result.quality):
         console.refused(str(subject.image), f"'{MODEL}' probably failed: what has no label stays unknown")
         return False
-    write_label_map(result.labels, _place(subject, run))
+    write_label_map(result.labels, _place(subject, run), result.table)
     return True
 
 
@@ -66,5 +67,5 @@ def _place(subject: Subject, run: Run) -> Path:
 
 
 def _with_anatomy(cohort: Cohort, segmented: Sequence[Subject], run: Run) -> Cohort:
-    subjects = [replace(subject, anatomy=_place(subject, run).absolute()) if subject in segmented else subject for subject in cohort.subjects]
+    subjects = [replace(subject, anatomy=Path(os.path.abspath(_place(subject, run)))) if subject in segmented else subject for subject in cohort.subjects]
     return replace(cohort, subjects=tuple(subjects))

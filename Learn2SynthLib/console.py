@@ -34,7 +34,7 @@ class Console:
             handler(event)
 
     def _loading(self, event: Event) -> None:
-        self._say(f"reading {event['subjects']} subjects onto the model's grid ...")
+        self._say(f"reading {counted(event['subjects'], 'subject')} onto the model's grid ...")
 
     def _unlocked(self, event: Event) -> None:
         self._say(event["message"])
@@ -147,8 +147,14 @@ def scores(record: Mapping[str, Any]) -> str:
     rows = [["structure", "Dice", "HD95 mm", "volume difference mm3"]]
     for name in record["dice"]:
         rows.append([name, *(_figure(record[column].get(name), digits) for column, digits in zip(columns, (3, 2, 0)))])
+    rows[1][3] = "-"  # of all structures: signs would cancel, and the large would hide the small
     widths = [max(len(row[k]) for row in rows) for k in range(4)]
-    return "\n".join("  ".join([row[0].ljust(widths[0]), *(text.rjust(width) for text, width in zip(row[1:], widths[1:]))]) for row in rows)
+    lines = ["  ".join([row[0].ljust(widths[0]), *(text.rjust(width) for text, width in zip(row[1:], widths[1:]))]) for row in rows]
+    return "\n".join([*lines, *([f"means of {len(record['cases'])} pairs; --json gives each"] if len(record["cases"]) > 1 else [])])
+
+
+def counted(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")
 
 
 def _figure(value: float | None, digits: int) -> str:

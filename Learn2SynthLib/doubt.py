@@ -23,7 +23,7 @@ def probably_failed(quality: Mapping[str, float]) -> bool:
 def listed(doubts: Mapping[str, float]) -> str:
     """'pallidum (0.31), amygdala (0.42)'; of many the first few."""
     named = [f"{name} ({value:.2f})" for name, value in doubts.items()]
-    return ", ".join([*named[:_NAMED], *(["..."] if len(named) > _NAMED else [])])
+    return ", ".join(named[:_NAMED]) + (f" and {len(named) - _NAMED} more" if len(named) > _NAMED else "")
 
 
 def cautions(quality: Mapping[str, float]) -> list[str]:

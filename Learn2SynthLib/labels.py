@@ -8,6 +8,7 @@ its intensity in a synthetic image is looked up by the same id.
 from __future__ import annotations
 
 import re
+import zlib
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError, nearest
-from .resources import read_named
+from .resources import find_named, read_named
 
 SIDES = ("left", "right", "both")
 _SIDE_WORDS = (("left", "right"), ("lh", "rh"), ("l", "r"))
+MARK = "learn2synth labels: "  # what the header of a segmentation begins with that says what its numbers mean
 BACKGROUND, FLUID, OUTSIDE = "background", "cerebrospinal fluid", "extracerebral"
 
 
@@ -58,6 +60,12 @@ class LabelTable:
                 raise InputError(f"label table '{self.name}'", f"{what} {repeated} appear twice", f"each of the {what} once")
         if 0 not in values:
             raise InputError(f"label table '{self.name}'", "no label has value 0", "value 0 is the background")
+
+    @property
+    def mark(self) -> str:
+        """Name and checksum of what the numbers mean, in letters and length that headers hold."""
+        meanings = repr([(label.value, label.name) for label in self.labels]).encode()
+        return f"{MARK}{self.name.encode('ascii', 'replace').decode()[:40]} {zlib.crc32(meanings):08x}"
 
     @property
     def values(self) -> tuple[int, ...]:
@@ -253,11 +261,17 @@ def some(values: Sequence[int]) -> str:
     return ", ".join(map(str, values[:5])) + (f", ... ({len(values)} of them)" if len(values) > 5 else "")
 
 
-@lru_cache(maxsize=None)
 def load_table(name_or_path: str) -> LabelTable:
     """A table by name (`freesurfer`, `neuromorphometrics`, `muse`, `brain`, ...) or from a JSON file.
 
     Raises InputError, naming the nearest known table, when there is none of that name.
     """
+    state = find_named("Labels", name_or_path, "label table").stat()
+    return _table(name_or_path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=64)
+def _table(name_or_path: str, _changed_ns: int, _size: int) -> LabelTable:
+    """Users edit their tables while Slicer is open: what a number means must not be remembered from before."""
     record, path = read_named("Labels", name_or_path, "label table")
     return LabelTable.from_json(record, path)

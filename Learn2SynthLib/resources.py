@@ -31,16 +31,19 @@ def settled(folder: str, suffix: str, name_or_path: str) -> str:
     return name_or_path if known else os.path.abspath(name_or_path)
 
 
-def read_named(folder: str, name_or_path: str, what: str) -> tuple[Any, Path]:
-    """(content, path) of the JSON resource of that name, or of the user's own JSON file.
-
-    Raises InputError, naming the nearest resource, when there is none, and when it is no JSON.
-    """
+def find_named(folder: str, name_or_path: str, what: str) -> Path:
+    """Path of the JSON resource of that name, or of the user's own JSON file. Raises InputError, naming the nearest resource, when there is none."""
     known = names(folder, ".json")
     path = resource(folder, f"{name_or_path}.json") if name_or_path in known else Path(name_or_path)
     if not is_there(path):
         raise InputError(what, f"'{name_or_path}' is neither one of them nor a file", ", ".join(known), nearest(name_or_path, known))
+    return path
+
+
+def read_named(folder: str, name_or_path: str, what: str) -> tuple[Any, Path]:
+    """(content, path) of what `find_named` finds. Raises InputError as it does, and when the file is no JSON."""
+    path = find_named(folder, name_or_path, what)
     try:
         return json.loads(path.read_text(encoding="utf-8-sig")), path
     except (OSError, ValueError) as error:
-        raise InputError(path, f"cannot be read as JSON ({error})") from error
+        raise InputError(path, f"cannot be read as JSON ({error})", remedy="mend it there; often a comma is one too many or missing") from error

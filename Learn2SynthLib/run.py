@@ -25,6 +25,7 @@ from .files import is_the_systems, is_there, remove, write_json
 _LOCKED_BYTE = 1 << 20
 # config.json is written last: it makes a folder a run.
 _BEFORE_A_RUN = ("lock", "stop", "owner", "log.txt", "inputs", "anatomy", "events.jsonl", "cohort.json", "environment.json")
+_A_LOOK_S = 0.5  # that a look at the lock may take on a slow disk
 _ENDED = ("finished", "stopped", "failed")
 
 
@@ -61,16 +62,18 @@ class Run:
         """Raises InputError when the folder belongs to another configuration or other data, or holds something else."""
         if self.exists():
             self._check_same(self.config_path, _comparable(config, "configuration"), "configuration")
-            self._check_same(self.cohort_path, cohort, "data")
+            if _without_paths(self.cohort()) != _without_paths(cohort):
+                self._check_same(self.cohort_path, cohort, "data")
         elif self.occupied():
             raise InputError(self.folder, "is not empty and holds no run", remedy="choose a new folder")
 
     def prepare(self, config: dict[str, Any], cohort: dict[str, Any]) -> None:
-        """Writes the run's description, unless it is there already. Raises InputError as `check` does."""
+        """Writes the run's description, unless it is there already, and where its data are now. Raises InputError as `check` does."""
         self.check(config, cohort)
+        if not self.exists() or self.cohort() != cohort:
+            write_json(self.cohort_path, cohort)
         if self.exists():
             return
-        write_json(self.cohort_path, cohort)
         write_json(self.folder / "environment.json", environment())
         write_json(self.config_path, config)
 
@@ -105,7 +108,7 @@ class Run:
         Yields False on a file system without locks, where nothing keeps a second process from it. Raises InputError naming the process that holds it already.
         """
         with open_for_locking(self.lock_path) as file:
-            locked = _lock(file)
+            locked = _lock_soon(file)
             if locked is False:
                 raise InputError(self.folder, f"is in use by {self.holder()}", remedy="stop that run first, or choose a new folder")
             file.seek(0)
@@ -223,6 +226,13 @@ def _comparable(config: dict[str, Any], where: object) -> dict[str, Any]:
     return {key: value for key, value in RunConfig.from_json(config, where).to_json().items() if key != "device"}
 
 
+def _without_paths(cohort: Any) -> Any:
+    """A cohort by its names and checksums: data that were moved are the same, with their tables."""
+    if isinstance(cohort, dict):
+        return {key: Path(value).name if key == "table" else _without_paths(value) for key, value in cohort.items() if key != "path"}
+    return [_without_paths(value) for value in cohort] if isinstance(cohort, list) else cohort
+
+
 def _differences(stored: Any, wanted: Any, key: str = "") -> list[tuple[str, Any, Any]]:
     if isinstance(stored, dict) and isinstance(wanted, dict):
         keys = sorted({*stored, *wanted})
@@ -251,6 +261,14 @@ def open_for_locking(path: Path) -> IO[str]:
         return open(path, "a+", encoding="utf-8")
     except OSError as error:
         raise InputError(path.parent, f"cannot be written ({error.strerror or error})", remedy="choose another folder") from error
+
+
+def _lock_soon(file: IO[str]) -> bool | None:
+    """As `_lock`, tried again for a moment: who only looks whether a run is in use holds it for so long."""
+    deadline = time.monotonic() + _A_LOOK_S
+    while (locked := _lock(file)) is False and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return locked
 
 
 # `_lock` tells whether it got the lock: False where another process has it, None where the file system has no locks.

@@ -11,6 +11,7 @@ from .console import Console
 from .errors import InputError
 from .files import try_place
 from .segmentation.segmenter import Segmentation, Segmenter, write_volumes_csv
+from .volume.discovery import is_label_name
 from .volume.files import keep_inputs, read_image, stem, volume_suffix, write_label_map, write_probabilities
 from .volume.formats import GUESS, WRITABLE_SUFFIXES, is_placed_by_guess
 
@@ -24,7 +25,7 @@ class Destination:
     probabilities: Path | None
 
     def write(self, result: Segmentation) -> None:
-        write_label_map(result.labels, self.labels)
+        write_label_map(result.labels, self.labels, result.table)
         if self.probabilities is not None and result.probabilities is not None:
             write_probabilities(result.probabilities, result.labels.grid, self.probabilities)
 
@@ -69,16 +70,20 @@ def segment_images(segmenter: Segmenter, places: Sequence[Destination], volumes:
                 result = segmenter.segment(read_image(place.image), flips, place.probabilities is not None, progress)
         except InputError as error:
             refused.append(error if error.where == str(Path(place.image)) else InputError(place.image, str(error)))
-            console.refused(place.image, str(refused[-1]))
+            if console.as_json or len(places) > 1:  # of a single image the last line says all
+                console.refused(place.image, str(refused[-1]))
             continue
         place.write(result)
         rows.append((place.image, result.measures))
         if volumes:
             write_volumes_csv(volumes, rows)
-        console.segmented(place.image, place.labels, [*_guessed(place.image), *result.notes], result.volumes_mm3, result.quality)
+        console.segmented(place.image, place.labels, [*_doubts(place.image), *result.notes], result.volumes_mm3, result.quality)
     if refused:
-        raise refused[0] if len(places) == 1 else InputError(f"{len(refused)} of {len(places)} images not segmented", "; ".join(map(str, refused)))
+        reasons = "; ".join(map(str, refused)) if console.as_json else "for the reasons above"
+        raise refused[0] if len(places) == 1 else InputError(f"{len(refused)} of {len(places)} images not segmented", reasons)
 
 
-def _guessed(image: str) -> list[str]:
-    return [f"Its header does not say {GUESS}."] if is_placed_by_guess(Path(image), volume_suffix(image)) else []
+def _doubts(image: str) -> list[str]:
+    """What makes one doubt that the image is what it is taken for."""
+    guessed = [f"Its header does not say {GUESS}."] if is_placed_by_guess(Path(image), volume_suffix(image)) else []
+    return [*guessed, *(["By its name it is a label map, no image."] if is_label_name(image) else [])]

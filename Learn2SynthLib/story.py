@@ -62,7 +62,8 @@ def _model_lines(card: dict[str, Any]) -> list[str]:
 
 
 def _data(subjects: list[dict[str, Any]]) -> str:
-    counts = Counter(subject["role"] for subject in subjects)
+    taught = {subject.get("image") for subject in subjects if subject["role"] == "real"}
+    counts = Counter(subject["role"] for subject in subjects if subject["role"] != "validation" or subject.get("image") not in taught)
     return ", ".join(f"{count} {_ROLES.get(role, (role, role))[count > 1]}" for role, count in counts.items()) or "not recorded"
 
 
@@ -77,6 +78,7 @@ def _learned(learned: dict[str, dict[str, float]]) -> list[str]:
     now, before = ({name: entry[when] for name, entry in learned.items()} for when in ("learned", "prior"))
     ranges = learned_ranges(now, before)
     moved = [r for r in ranges if r.change >= _MOVED]
-    rows = [f"          {r.title:<40} {interval(r.learned, r.unit):<20} prior {interval(r.prior, r.unit)}" for r in moved]
+    width = max((len(r.title) for r in moved), default=0)
+    rows = [f"          {r.title:<{width}} {interval(r.learned, r.unit):<20} prior {interval(r.prior, r.unit)}" for r in moved]
     rows += [f"          {len(ranges) - len(moved)} others as in the prior"] if len(moved) < len(ranges) else []
     return ["learned   synthesis parameters, drawn between two ends", *rows] if rows else []

@@ -42,9 +42,11 @@ def build_config(preset: str = "quick-2d", assignments: Iterable[str] = (), **ov
 def read_preset(name_or_path: str) -> dict[str, Any]:
     """The settings of a preset by name, of a JSON file (a run's config.json will do), or of a model that has learned some (`policy_search`)."""
     if name_or_path.endswith(".l2s"):
-        return _learned_preset(Model.read(name_or_path), name_or_path)
-    values, path = read_named("Presets", name_or_path, "--preset")
-    from_json(RunConfig, values, str(path))
+        values, where = _learned_preset(Model.read(name_or_path), name_or_path), name_or_path
+    else:
+        values, path = read_named("Presets", name_or_path, "--preset")
+        where = str(path)
+    from_json(RunConfig, values, where)
     return values
 
 

@@ -16,6 +16,7 @@ from ..segmentation.segmenter import find_model
 from ..settings import from_json
 from ..synthesis import contrast
 from ..synthesis.synthesizer import Synthesizer
+from ..volume.cohort import FILES
 from ..volume.intensity import HIGH, LOW
 from .data import usual_mm3
 from .policy import as_settings
@@ -112,5 +113,5 @@ def _data(cohort: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _told_subject(subject: dict[str, Any]) -> dict[str, Any]:
-    files = {kind: subject[kind]["sha256"] for kind in ("image", "labels") if subject.get(kind)}
+    files = {kind: subject[kind]["sha256"] for kind in FILES if subject.get(kind)}
     return subject | files | {"table": Path(subject["table"]).name}

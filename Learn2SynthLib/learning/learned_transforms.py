@@ -25,6 +25,7 @@ from .strategy import Strategy, Task
 
 REGISTRATION, APPEARANCE = "registration", "appearance"
 _PAIRS = 2  # of atlas and scan, a step: torch's convolutions of a single small volume are slow on a CPU
+_KEPT_BYTES = 2**30  # of transforms that were made
 
 
 @dataclass(frozen=True)
@@ -126,11 +127,14 @@ class LearnedTransforms(Strategy):
 
     @torch.no_grad()
     def transform(self, atlas: int, scan: int) -> tuple[Tensor, Tensor]:
-        """Flow and change between two, as learned so far; made when first asked for, and again after a resume."""
+        """Flow and change between two, as learned so far; made when first asked for, again after a resume, and again where there is no room to keep all."""
         if (atlas, scan) not in self.transforms:
             seen = self.atlases[atlas].seen
             flow, back = self.spatial.between(seen, self.scans[scan])
-            self.transforms[atlas, scan] = flow, self.appearance(seen, back)
+            change = self.appearance(seen, back)
+            if (len(self.transforms) + 1) * (flow.nbytes + change.nbytes) > _KEPT_BYTES and self.transforms:
+                del self.transforms[next(iter(self.transforms))]  # the oldest
+            self.transforms[atlas, scan] = flow, change
         return self.transforms[atlas, scan]
 
     def shown(self, count: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -8,6 +8,10 @@ import torch
 from ..errors import InputError
 
 _ALLOWED = "auto, cpu, cuda, cuda:N, mps"
+_OUT_OF_MEMORY = (
+    *("out of memory", "can't allocate memory", "not enough memory"),
+    *("alloc_failed", "unable to find a valid cudnn algorithm", "unable to find an engine"),  # cuBLAS and cuDNN, which find no room for their own
+)
 _MPS_SINCE = "2.4"  # before, addcmul_ on a part of a tensor changes nothing there and raises nothing (pytorch issue 118115): segmentations would be noise
 
 
@@ -65,4 +69,4 @@ def available_bytes(device: torch.device) -> int:
 def is_out_of_memory(error: Exception) -> bool:
     """True for what Python, and torch on any device and system, raises when an allocation fails."""
     told = str(error).lower()
-    return isinstance(error, MemoryError) or any(words in told for words in ("out of memory", "can't allocate memory", "not enough memory"))
+    return isinstance(error, MemoryError) or any(words in told for words in _OUT_OF_MEMORY)

@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..labels import LabelTable, load_table, some
 from ..resources import names
 from ..volume.discovery import find_label_maps
-from ..volume.files import read_label_map, stem
+from ..volume.files import read_label_map, stem, told_numbering
 from ..volume.image import LabelMap
 from ..volume.relabel import relabel
 from .metrics import dice, hausdorff95_mm, volume_difference_mm3
@@ -59,21 +59,25 @@ def evaluate(
 def evaluate_paths(
     prediction: str | Path,
     reference: str | Path,
-    prediction_ids: str = "brain",
+    prediction_ids: str | None = None,
     reference_ids: str = "freesurfer",
     target: str | None = None,
 ) -> dict[str, Any]:
     """What `evaluate` says of each pair, under "cases" with both paths, and above them the means over the cases, as JSON-ready record.
 
     prediction, reference: two files, or two folders whose label maps are paired by name, endings like _dseg and _T1w aside.
-    The ids name the label tables that the files are numbered by. target: the table to compare in; by default that of the
-    prediction when it is one of `TARGETS` or, with both ids, the user's own; else `brain`. Raises InputError for what has no partner, and as `evaluate` does.
+    The ids name the label tables that the files are numbered by; without `prediction_ids` the segmentations' headers say so, or else it is `brain`. target:
+    the table to compare in; by default that of the predictions when it is one of `TARGETS` or, with both ids, the user's own; else `brain`. Raises InputError
+    for what has no partner, and as `told_numbering` and `evaluate` do.
     """
-    own = prediction_ids == reference_ids and prediction_ids not in names("Labels", ".json")
-    table = load_table(target or (prediction_ids if own or prediction_ids in TARGETS else "brain"))
+    pairs = pair_by_name(Path(prediction), Path(reference))
+    tables = [prediction_ids or told_numbering(ours) or "brain" for ours, _ in pairs]
+    common = tables[0] if len(set(tables)) == 1 else "brain"
+    own = common == reference_ids and common not in names("Labels", ".json")
+    table = load_table(target or (common if own or common in TARGETS else "brain"))
     cases = []
-    for ours, theirs in pair_by_name(Path(prediction), Path(reference)):
-        pair = (read_label_map(ours, prediction_ids), read_label_map(theirs, reference_ids))
+    for (ours, theirs), numbering in zip(pairs, tables, strict=True):
+        pair = (read_label_map(ours, numbering), read_label_map(theirs, reference_ids))
         cases.append({"prediction": str(ours), "reference": str(theirs), **evaluate(*pair, table, (ours, theirs))})
     means = {metric: _with_mean(_means([case[metric] for case in cases]), table) for metric in METRICS}  # type: ignore[misc]
     return {**means, "cases": cases}

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -26,6 +27,7 @@ from .inference import Progress, Sliding, predict
 from .plan import Demand, Plan, plans
 from .quality import estimate_quality
 
+_LEAST_VOXELS = 8  # along the longest side, for a segmentation to say anything
 CEREBRUM = {2, 3, 41, 42}  # FreeSurfer ids of cerebral white matter and cortex: a table that has them is of whole brains
 
 
@@ -103,6 +105,7 @@ class Segmenter:
         if flips:
             self.card.table.check_flips("segment without flips")
         grid = model_grid(image.grid, self.card.spacing_mm)
+        _refuse_tiny(image.grid, grid)
         demand = self._demand(grid, image.grid, probabilities)
         resampled = resample_image(image, grid).data
         volume = normalise(resampled[None, None], *self.card.percentiles)[0, 0]
@@ -163,6 +166,14 @@ class Segmenter:
         soft = {label.name: float(total) * own.voxel_mm3 for label, total in zip(table.labels, sums, strict=True) if label.value}
         measures = Measures(volumes_mm3(cleaned, table, own), soft, quality)
         return Segmentation(LabelMap(cleaned, own, table.name), table, measures, kept, notes)
+
+
+def _refuse_tiny(own: Grid, grid: Grid) -> None:
+    """Wrong units are the usual cause."""
+    if max(grid.shape) < _LEAST_VOXELS:
+        size, voxels = (" x ".join(f"{mm:.2g}" for mm in sizes) for sizes in (np.multiply(own.shape, own.spacing_mm), grid.spacing_mm))
+        found = f"{size} mm large, where the model's voxels are {voxels} mm"
+        raise InputError("image", found, "a few centimetres at least", "are its voxel sizes really millimetres? mend its header")
 
 
 def _cleaned(labels: Tensor, table: LabelTable) -> Tensor:

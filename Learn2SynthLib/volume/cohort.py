@@ -72,16 +72,16 @@ class Cohort:
         return sorted({table for subject in self.subjects for table in subject.tables})
 
     def to_json(self) -> dict[str, Any]:
-        """Paths, roles, tables and the sha256 of every file."""
+        """Paths, roles, tables and the sha256 of every file; of an anatomy, which lies in the run's folder, the path within it."""
         subjects = {"schema": 1, "subjects": [_subject_to_json(subject) for subject in self.subjects]}
         return subjects | ({"files": [_file_to_json(path) for path in self.files]} if self.files else {})
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Cohort:
-        """The cohort as stored; `verify_files` says whether its files are still the same. Raises InputError."""
+    def from_json(cls, record: Mapping[str, Any], folder: Path) -> Cohort:
+        """The cohort as stored in a run's folder; `verify_files` says whether its files are still the same. Raises InputError."""
         try:
             subjects, files = record["subjects"], record.get("files", [])
-            return cls(tuple(_subject_from_json(entry) for entry in subjects), tuple(Path(file["path"]) for file in files))
+            return cls(tuple(_subject_from_json(entry, folder) for entry in subjects), tuple(Path(file["path"]) for file in files))
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 "cohort", f"not a stored cohort ({error!r})", '{"subjects": [{"name", "role", "image", "labels", "table"}]}'
@@ -90,6 +90,8 @@ class Cohort:
 
 def _subject_to_json(subject: Subject) -> dict[str, Any]:
     files = {kind: _file_to_json(path) for kind, path in subject.files.items()}
+    if subject.anatomy:
+        files["anatomy"]["path"] = f"{subject.anatomy.parent.name}/{subject.anatomy.name}"
     return {"name": subject.name, "role": subject.role, "image": None, "labels": None, "table": subject.table} | files
 
 
@@ -97,10 +99,10 @@ def _file_to_json(path: Path) -> dict[str, str]:
     return {"path": str(path), "sha256": file_digest(path)}
 
 
-def _subject_from_json(entry: Mapping[str, Any]) -> Subject:
+def _subject_from_json(entry: Mapping[str, Any], folder: Path) -> Subject:
     if entry["role"] not in ROLES:
         raise InputError("cohort", f"role '{entry['role']}' of '{entry['name']}'", ", ".join(ROLES))
-    image, labels, anatomy = (Path(entry[kind]["path"]) if entry.get(kind) else None for kind in FILES)
+    image, labels, anatomy = (folder.absolute() / entry[kind]["path"] if entry.get(kind) else None for kind in FILES)
     return Subject(entry["name"], entry["role"], image, labels, entry["table"], anatomy)
 
 
@@ -128,18 +130,17 @@ def _blocks(path: Path) -> Iterator[bytes]:
             yield block
 
 
-def verify_files(record: Mapping[str, Any]) -> None:
-    """Compare the files of a stored cohort with those on disk. Raises InputError naming the missing and the changed."""
+def verify_files(record: Mapping[str, Any], folder: Path, moved: bool = False) -> None:
+    """Compare the files of a cohort that is stored in a run's folder with those on disk. Raises InputError naming the missing, unless they may have `moved`,
+    and the changed."""
     stored = [entry[kind] for entry in record["subjects"] for kind in FILES if entry.get(kind)] + record.get("files", [])
-    missing = [file["path"] for file in stored if not Path(file["path"]).exists()]
-    changed = [file["path"] for file in stored if file["path"] not in missing and file_digest(Path(file["path"])) != file.get("sha256")]
-    if missing or changed:
-        parts = [
-            f"{len(paths)} {what} ({', '.join(dict.fromkeys(paths))})"
-            for what, paths in (("missing", missing), ("changed", changed))
-            if paths
-        ]
-        raise InputError("files of the cohort", "; ".join(parts), remedy="put the files back, or start a new run with those of today")
+    digests = {folder / file["path"]: file.get("sha256") for file in stored}
+    missing = [str(path) for path in digests if not path.exists()]
+    changed = [str(path) for path, digest in digests.items() if path.exists() and file_digest(path) != digest]
+    if changed or (missing and not moved):
+        parts = [f"{len(paths)} {what} ({', '.join(paths)})" for what, paths in (("missing", missing), ("changed", changed)) if paths]
+        remedy = "put the files back, give the folders that they are in now, or start a new run with those of today"
+        raise InputError("files of the cohort", "; ".join(parts), remedy=remedy)
 
 
 def build_cohort(

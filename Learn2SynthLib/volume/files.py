@@ -17,6 +17,8 @@ from nibabel.spatialimages import HeaderDataError, HeaderTypeError
 
 from ..errors import InputError, nearest
 from ..files import replace
+from ..labels import MARK, LabelTable, load_table
+from ..resources import names
 from . import formats
 from .formats import StoredVolume, is_dicom_file, is_dicom_folder
 from .image import Grid, Image, LabelMap
@@ -99,11 +101,31 @@ def write_image(image: Image, path: str | os.PathLike[str]) -> None:
     _write(image.data.detach().cpu().numpy().astype(np.float32, copy=False), image.grid, Path(path))
 
 
-def write_label_map(labels: LabelMap, path: str | os.PathLike[str]) -> None:
-    """Write labels in the smallest integer type that holds them; formats, folder and errors as in `write_image`."""
+def write_label_map(labels: LabelMap, path: str | os.PathLike[str], table: LabelTable | None = None) -> None:
+    """Write labels in the smallest integer type that holds them; formats, folder and errors as in `write_image`.
+
+    table: what their numbers mean; a NIfTI file's header then says so (`told_numbering`).
+    """
     path = Path(path)
     voxels = labels.data.detach().cpu().numpy()
-    _write(voxels.astype(_smallest_type(voxels, volume_suffix(path)), copy=False), labels.grid, path)
+    described = table.mark if table else ""
+    _write(voxels.astype(_smallest_type(voxels, volume_suffix(path)), copy=False), labels.grid, path, described=described)
+
+
+def told_numbering(path: Path) -> str | None:
+    """Which label table a segmentation's header names: that of the package, its name; None where it names none.
+
+    Raises InputError where it names another.
+    """
+    with _refusing_unreadable(path):
+        told = formats.description(path, volume_suffix(path))
+    if not told.startswith(MARK):
+        return None
+    known = next((name for name in names("Labels", ".json") if load_table(name).mark == told), None)
+    if known is None:
+        found = f"says that its numbers are those of the table '{told[len(MARK) :].rpartition(' ')[0]}', which is none of the package's"
+        raise InputError(path, found, remedy="name that table's file, or the package's table that its numbers are of")
+    return known
 
 
 def write_probabilities(probabilities: torch.Tensor, grid: Grid, path: str | os.PathLike[str]) -> None:
@@ -198,14 +220,14 @@ def _smallest_type(voxels: np.ndarray, suffix: str | None) -> type[np.generic]:
     return next(kind for kind in types if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max)
 
 
-def _write(voxels: np.ndarray, grid: Grid, path: Path, allowed: tuple[str, ...] = formats.WRITABLE_SUFFIXES) -> None:
+def _write(voxels: np.ndarray, grid: Grid, path: Path, allowed: tuple[str, ...] = formats.WRITABLE_SUFFIXES, described: str = "") -> None:
     suffix = volume_suffix(path)
     if suffix not in allowed:
         raise InputError(path, f"cannot write '{path.suffix or path.name}'", ", ".join(allowed), "end the name in .nii.gz")
     aside = path.with_name(f".{uuid.uuid4().hex}{suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        formats.store_volume(aside, suffix, voxels, grid.affine)
+        formats.store_volume(aside, suffix, voxels, grid.affine, described)
         replace(aside, path)
     except (OSError, RuntimeError) as error:  # SimpleITK raises RuntimeError for a full disk too
         raise _refused_by_disk(path, error) from error

@@ -217,18 +217,27 @@ def _series_voxels(files: tuple[str, ...]) -> np.ndarray:
     return _itk_voxels(reader)
 
 
-def store_volume(path: Path, suffix: str, voxels: np.ndarray, affine: np.ndarray) -> None:
-    """Write voxels (X, Y, Z), in NIfTI also (X, Y, Z, C), and their voxel-to-RAS affine in the format of `suffix`."""
+def description(path: Path, suffix: str | None) -> str:
+    """What the header of a NIfTI file says of it in words; empty in other formats."""
+    if suffix not in NIFTI_SUFFIXES:
+        return ""
+    header: Any = nibabel.load(path).header
+    return header["descrip"].item().decode("ascii", "replace")
+
+
+def store_volume(path: Path, suffix: str, voxels: np.ndarray, affine: np.ndarray, described: str = "") -> None:
+    """Write voxels (X, Y, Z), in NIfTI also (X, Y, Z, C), and their voxel-to-RAS affine in the format of `suffix`; `described`: for headers of NIfTI files."""
     if suffix in ITK_SUFFIXES:
         _store_itk(path, voxels, affine)
     elif suffix == ".mgz":
         nibabel.save(nibabel.MGHImage(voxels, affine), path)
     else:
-        nibabel.save(_nifti(voxels, affine), path)
+        nibabel.save(_nifti(voxels, affine, described), path)
 
 
-def _nifti(voxels: np.ndarray, affine: np.ndarray) -> nibabel.Nifti1Image:
+def _nifti(voxels: np.ndarray, affine: np.ndarray, described: str) -> nibabel.Nifti1Image:
     image = nibabel.Nifti1Image(voxels, affine)
+    image.header["descrip"] = described.encode("ascii")
     image.header.set_xyzt_units("mm")
     image.set_sform(affine, 1)
     axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)

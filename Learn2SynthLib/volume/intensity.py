@@ -12,14 +12,25 @@ _ENOUGH = 1 << 16  # values from which a percentile is known to well under a gre
 def normalise(images: Tensor, low: float = LOW, high: float = HIGH) -> Tensor:
     """Images (B, C, *spatial) with their `low` and `high` percentiles moved to 0 and 1, and clamped there.
 
-    Differentiable almost everywhere; a constant image becomes 0.
+    Where both are the same, because nearly all is background, they are those of what is brighter. Differentiable almost everywhere; a constant image
+    becomes 0.
     """
     flat = images.flatten(1)
     if flat.shape[1] >= 2 * _ENOUGH:
         flat = flat[:, _places(flat.shape[1]).to(flat.device)]
     ordered = flat.sort(dim=1).values
-    bottom, top = (_percentile(ordered, p).reshape(-1, *[1] * (images.ndim - 1)) for p in (low, high))
+    bottom, top = (_percentile(ordered, p) for p in (low, high))
+    if (bottom == top).any():
+        rows = [_brighter(row) if same else row for row, same in zip(ordered, bottom == top)]
+        bottom, top = (torch.cat([_percentile(row[None], p) for row in rows]) for p in (low, high))
+    bottom, top = (end.reshape(-1, *[1] * (images.ndim - 1)) for end in (bottom, top))
     return ((images - bottom) / (top - bottom).clamp(min=1e-6)).clamp(0, 1)
+
+
+def _brighter(ordered: Tensor) -> Tensor:
+    """The sorted values (N) above the lowest; all where there are none."""
+    above = ordered[ordered > ordered[0]]
+    return above if len(above) else ordered
 
 
 def _places(count: int) -> Tensor:

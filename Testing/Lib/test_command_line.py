@@ -120,7 +120,7 @@ def test_the_events_of_a_training_are_those_that_are_documented(save_head: Head,
     assert {"checking", "checked", "loading", "started", "step", "validated", "preview", "checkpoint", "finished"} == told.keys()
     for name, keys in told.items():
         assert keys <= documented[name], name
-    assert documented.keys() - told.keys() == {"unlocked", "stopped", "failed"}
+    assert documented.keys() - told.keys() == {"completing", "unlocked", "stopped", "failed"}
 
 
 def test_a_model_of_tables_that_are_gone_is_previewed_and_its_settings_used_again(save_head: Head, tmp_path: Path) -> None:
@@ -173,6 +173,22 @@ def test_a_run_whose_data_changed_is_not_resumed(save_head: Head, tmp_path: Path
         assert main(train_arguments(run.folder, head)) == 130
     head[0].unlink()
     assert head[0].name in refused(["train", str(run.folder)], tmp_path, capsys)
+
+
+def test_a_run_whose_data_were_moved_is_resumed_with_their_new_place(
+    save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, (image, labels) = Run(tmp_path / "run"), save_head()
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "stop_requested", lambda self: True)
+        assert main(train_arguments(run.folder, (image, labels))) == 130
+    moved = image.parent.rename(tmp_path / "elsewhere")
+    head = moved / image.name, moved / labels.name
+    assert "give the folders that they are in now" in refused(["train", str(run.folder)], tmp_path, capsys)
+    assert main(train_arguments(run.folder, head)) == 0 and main(["train", str(run.folder)]) == 0
+    other = moved / "other_dseg.nii.gz"
+    other.write_bytes(head[1].read_bytes() + b"\0")
+    assert "another data" in refused(train_arguments(run.folder, (head[0], other)), tmp_path, capsys)
 
 
 def test_a_run_is_resumed_from_another_folder(save_head: Head, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -532,3 +548,17 @@ def test_a_place_that_cannot_be_written_is_told_before_the_data_are_read(save_he
     words = train_arguments(tmp_path / "run", save_head())
     assert "cannot be written" in refused(words, tmp_path, capsys)
     assert main(words) == 2 and "label_map" not in capsys.readouterr().out
+
+
+def test_a_word_that_no_option_allows_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["train", str(tmp_path / "run"), "--steps", "many"])
+    told = capsys.readouterr().err
+    assert ended.value.code == 2 and told == "learn2synth: argument --steps: invalid int value: 'many'; see learn2synth train --help\n"
+
+
+def test_a_scan_in_wrong_units(save_head: Head, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image = nibabel.load(save_head()[0])
+    path = tmp_path / "metres.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(np.asarray(image.dataobj), np.diag([2e-3, 2e-3, 2e-3, 1])), path)
+    assert "are its voxel sizes really millimetres" in refused(["segment", "brain-tiny", str(path), "--output", str(tmp_path / "s.nii.gz")], tmp_path, capsys)

@@ -144,3 +144,10 @@ def test_what_is_no_table_is_refused(record: dict, words: str) -> None:
 def test_an_unknown_table_suggests_the_nearest() -> None:
     with pytest.raises(InputError, match="did you mean 'neuromorphometrics'"):
         load_table("neuromorphometric")
+
+
+def test_a_table_that_was_edited_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    for value in (1, 22):
+        path.write_text(f'{{"labels": [{{"value": 0, "name": "background"}}, {{"value": {value}, "name": "Left-Hippocampus"}}]}}')
+        assert load_table(str(path)).values == (0, value)

@@ -145,3 +145,14 @@ def test_a_misspelt_suffix_makes_no_folder(tmp_path: Path) -> None:
     (tmp_path / "seg.nii.gx").mkdir()
     for output in ("seg.nii.gx", "version 1.2", "plain"):
         assert destinations(["scan.nii.gz"], str(tmp_path / output), False)[0].labels == tmp_path / output / "scan_dseg.nii.gz"
+
+
+def test_an_image_that_is_named_like_a_label_map_is_told(save: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    segment_images(ALL_ALIKE, destinations([save("sub-1_dseg.nii.gz")], str(tmp_path / "out"), False), None, False, Console(as_json=False))
+    assert "By its name it is a label map" in capsys.readouterr().err
+
+
+def test_a_single_image_is_refused_once(save: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(InputError, match="NaN"):
+        segment_images(ALL_ALIKE, destinations([save("nan.nii.gz", nan=True)], str(tmp_path / "out"), False), None, False, Console(as_json=False))
+    assert capsys.readouterr().err == ""

@@ -856,3 +856,44 @@ def test_a_real_scan_is_segmented_on_its_own_grid(panel: Panel, data_folder: Pat
     assert segments.GetNumberOfSegments() > 0
     voxels = slicer.util.arrayFromSegmentBinaryLabelmap(result, segments.GetNthSegmentID(0), image)
     assert voxels.shape == slicer.util.arrayFromVolume(image).shape and voxels.any()
+
+
+# --- two things at a time
+
+
+def test_a_second_segmentation_waits_for_the_first(panel: Panel, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_library(tmp_path, monkeypatch, "tell('segmenting', image='x', done=0, count=1)\nwait_for('/nowhere')")
+    image, _ = add_head(slicer.mrmlScene)
+    run = Run(tmp_path / "run")
+    run.append("finished", step=1)
+    run.config_path.write_text("{}")
+    run.model_path.write_bytes(model.read_bytes())
+    panel.widget.run.follow(str(run.folder))
+    panel.tick(image)
+    panel.click(panel.ui.segmentButton)
+    first = panel.widget.segment.work
+    panel.click(panel.ui.applyButton)
+    assert panel.widget.segment.work is first and "one is under way" in panel.ui.applyMessageLabel.text
+    panel.click(panel.ui.cancelSegmentButton)
+    end_all()
+
+
+def test_what_is_changed_during_a_check_ends_it(panel: Panel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_library(tmp_path, monkeypatch, "wait_for('/nowhere')")
+    panel.use_loaded_head()
+    panel.click(panel.ui.checkButton)
+    assert panel.widget.check.active
+    image, labels = add_head(slicer.mrmlScene)
+    panel.ui.scanVolumeComboBox.setCurrentNode(image)
+    panel.ui.scanLabelsComboBox.setCurrentNode(labels)
+    panel.click(panel.ui.addScanNodesButton)
+    assert not panel.widget.check.active and panel.widget.check.verdict is None
+    assert panel.ui.checkMessageLabel.text == "What is to be checked was changed since: check again." and panel.ui.checkButton.enabled
+    end_all()
+
+
+def test_another_training_is_opened_once_this_one_has_ended(panel: Panel, waiting: Run) -> None:
+    assert not panel.ui.openRunButton.enabled and panel.ui.openRunButton.toolTip == "A training is under way."
+    panel.click(panel.ui.stopButton)
+    panel.idle()
+    assert panel.ui.openRunButton.enabled and panel.ui.openRunButton.toolTip.startswith("Open a training")

@@ -55,11 +55,18 @@ class CheckSection(Section):
 
     def forget(self) -> None:
         """The data, or what is to be found in them, are others than those that were checked."""
-        self.verdict = None
+        self._outdate()
         self.context.save()
         self._show_mapping()
         self.update()
         self.changed()
+
+    def _outdate(self) -> None:
+        """What was found, or is being found, is no longer true."""
+        if self.job is not None or self.verdict is not None:
+            self.context.say(self.ui.checkMessageLabel, _("What is to be checked was changed since: check again."))
+        self.stop()
+        self.verdict = None
 
     def _drawn(self) -> str:
         """The file of a table of all segments of the annotated scans, which then are numbered by it. Raises InputError where there is none."""
@@ -90,7 +97,7 @@ class CheckSection(Section):
         recipe = Recipe(self.context.settings, slicer.mrmlScene, job.folder / "inputs")
         try:
             job.start(["train", str(job.folder / "run"), *recipe.arguments(), "--check", "--json"])
-        except InputError:
+        except BaseException:
             job.close()
             raise
         self.job = job
@@ -200,8 +207,9 @@ class CheckSection(Section):
         mapping = self._mapping(group)
         mapping.assign(value, target)
         self.context.settings.mappings[group] = mapping.to_json()
-        self.verdict = None
+        self._outdate()
         self.context.save()
+        self.update()
         self.changed()
 
 

@@ -279,7 +279,8 @@ class RunSection(Section):
         missing = _("A training is under way.") if alive else lacking(settings) or refused or refused_folder(settings.run)
         self.context.enable(ui.startButton, missing)
         self.context.enable(ui.resumeButton, self._why_no_resume(alive))
-        self.context.enable(ui.runPathLineEdit, _("A training is under way.") if self._live else "")  # what it shows is what Stop and Resume mean
+        for chooser in (ui.runPathLineEdit, ui.openRunButton):  # what is shown is what Stop and Resume mean
+            self.context.enable(chooser, _("A training is under way.") if self._live else "")
         others = self.training if alive and self._live is None else None
         self.context.enable(ui.keepTrainingCheckBox, _("This training was started elsewhere: only there it can be changed.") if others else "")
         with silenced(ui.keepTrainingCheckBox):

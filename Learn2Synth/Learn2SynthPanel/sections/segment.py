@@ -144,6 +144,8 @@ class SegmentSection(Section):
 
     def segment_with(self, model: str) -> None:
         """Segments the ticked volumes with a model, all loaded ones where none is ticked."""
+        if self.work is not None:
+            raise InputError(_("segmentation"), _("one is under way"), remedy=_("wait for it, or cancel it"))
         combo = self.ui.segmentVolumesComboBox
         self.choose_model(model)
         if not self.volumes():

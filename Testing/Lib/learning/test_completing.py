@@ -44,7 +44,8 @@ class Knowing:
         self.asked += 1
         progress(1, 1)
         mapping = load_table("freesurfer").mapping_to(load_table("brain-sided"))
-        return SimpleNamespace(labels=LabelMap(relabel(self.labels.data, mapping), image.grid, "brain-sided"), quality={"left thalamus": self.quality})
+        labels = LabelMap(relabel(self.labels.data, mapping), image.grid, "brain-sided")
+        return SimpleNamespace(labels=labels, table=load_table("brain-sided"), quality={"left thalamus": self.quality})
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_what_has_no_label_is_segmented_once_and_is_no_target(
     assert trained(tmp_path / "run", heads, scan) == 0 and model.asked == 1
     assert "1 of 1 real scans are annotated in part" in capsys.readouterr().err
     run = Run(tmp_path / "run")
-    [subject] = Cohort.from_json(run.cohort()).of("real")
+    [subject] = Cohort.from_json(run.cohort(), run.folder).of("real")
     assert subject.anatomy is not None and subject.anatomy.parent == run.anatomy
     assert run.cohort()["subjects"][2]["anatomy"]["sha256"] == file_digest(subject.anatomy)
 
@@ -75,6 +76,10 @@ def test_what_has_no_label_is_segmented_once_and_is_no_target(
     assert torch.equal(completed.target > 0, whole.target == preparation.target_of(read_label_map(scan[1]), load_table("freesurfer")).max())
 
     assert trained(tmp_path / "run", heads, scan) == 0 and model.asked == 1  # the same command
+    assert str(tmp_path) not in json.dumps(Model.read(run.model_path).card)
+    run = Run(run.folder.rename(tmp_path / "moved"))
+    assert main(["train", str(run.folder)]) == 0 and model.asked == 1
+    run = Run(run.folder.rename(tmp_path / "run"))
     subject.anatomy.write_bytes((heads / "sub-1_dseg.nii.gz").read_bytes())
     assert trained(tmp_path / "run", heads, scan) == 2 and "1 changed" in capsys.readouterr().err
 

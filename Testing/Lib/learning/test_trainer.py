@@ -124,7 +124,7 @@ def test_a_run_killed_without_warning_resumes_to_the_same_end(tiny: Tiny, cohort
             "from Learn2SynthLib.volume.cohort import Cohort",
             "folder = pathlib.Path(sys.argv[1])",
             "config = RunConfig.from_json(json.loads((folder / 'config.json').read_text()), 'test')",
-            "cohort = Cohort.from_json(json.loads((folder / 'cohort.json').read_text()))",
+            "cohort = Cohort.from_json(json.loads((folder / 'cohort.json').read_text()), folder)",
             "train_run(config, cohort, Run(folder / 'killed'), lambda event: print(event['event'], event.get('step'), flush=True))",
         ]
     )

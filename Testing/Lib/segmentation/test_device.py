@@ -48,7 +48,13 @@ def test_apples_gpu_is_taken_where_torch_computes_rightly_on_it(monkeypatch: pyt
         assert choose_device("mps") == torch.device("mps")
 
 
-@pytest.mark.parametrize("told", ["CUDA out of memory. Tried to allocate", "can't allocate memory: you tried", "DefaultCPUAllocator: not enough memory"])
+@pytest.mark.parametrize(
+    "told",
+    [
+        *("CUDA out of memory. Tried to allocate", "can't allocate memory: you tried", "DefaultCPUAllocator: not enough memory"),
+        *("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling", "Unable to find a valid cuDNN algorithm to run convolution"),
+    ],
+)
 def test_want_of_memory_is_recognised_on_every_system(told: str) -> None:
     assert is_out_of_memory(RuntimeError(told)) and is_out_of_memory(MemoryError()) and not is_out_of_memory(RuntimeError("size mismatch"))
 

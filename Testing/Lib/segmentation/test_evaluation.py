@@ -148,3 +148,17 @@ def test_a_table_of_ones_own_is_compared_as_it_is_and_nothing_is_no_result(pair:
     assert all(name.startswith(("mean", "structure")) for name in evaluate_paths(*files, str(mine), str(mine))["dice"])
     with pytest.raises(InputError, match="have no structure of 'brain' in common"):
         evaluate_paths(*files, str(mine), "freesurfer")
+
+
+def test_a_segmentation_says_what_its_numbers_mean(pair: tuple[LabelMap, LabelMap], tmp_path: Path) -> None:
+    prediction, reference = tmp_path / "a.nii.gz", tmp_path / "b.nii.gz"
+    sided = load_table("brain-sided")
+    numbers = relabel(pair[1].data, load_table("freesurfer").mapping_to(sided))
+    write_label_map(LabelMap(numbers, pair[1].grid, "brain-sided"), prediction, sided)
+    write_label_map(pair[1], reference)
+    scores = evaluate_paths(prediction, reference)
+    assert {name: value for name, value in scores["dice"].items() if value} == {"mean": 1, "left cerebral cortex": 1, "right cerebral cortex": 1}
+    edited = replace(sided, labels=(*sided.labels[:-2], *(replace(one, value=two.value) for one, two in zip(sided.labels[-2:], sided.labels[:-3:-1]))))
+    write_label_map(LabelMap(numbers, pair[1].grid, "brain-sided"), prediction, edited)
+    with pytest.raises(InputError, match="'brain-sided', which is none of the package's"):
+        evaluate_paths(prediction, reference)

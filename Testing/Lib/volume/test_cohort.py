@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 
@@ -51,10 +52,10 @@ def test_names_that_folders_do_not_tell_apart_are_numbered(folder):
 
 def test_a_cohort_survives_json(cohort):
     record = json.loads(json.dumps(cohort.to_json()))
-    assert Cohort.from_json(record) == cohort
+    assert Cohort.from_json(record, Path()) == cohort
     first = record["subjects"][0]["labels"]
     assert first["sha256"] == hashlib.sha256(b"maps/m1.nii.gz").hexdigest()
-    verify_files(record)
+    verify_files(record, Path())
 
 
 def test_missing_and_changed_files_are_named(cohort, folder):
@@ -62,13 +63,13 @@ def test_missing_and_changed_files_are_named(cohort, folder):
     (folder / "maps" / "m1.nii.gz").unlink()
     (folder / "c" / "u_T2w.nii.gz").write_text("other")
     with pytest.raises(InputError, match=r"1 missing \(.*m1.nii.gz\); 1 changed \(.*u_T2w.nii.gz\)"):
-        verify_files(record)
+        verify_files(record, Path())
 
 
 @pytest.mark.parametrize("record", [{}, {"subjects": [{"name": "x"}]}, {"subjects": [{"name": "x", "role": "king", "table": "muse"}]}, []])
 def test_records_that_are_no_cohort_are_refused(record):
     with pytest.raises(InputError, match="cohort"):
-        Cohort.from_json(record)
+        Cohort.from_json(record, Path())
 
 
 def test_a_pair_needs_both_files(folder):

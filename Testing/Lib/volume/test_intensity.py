@@ -27,3 +27,12 @@ def test_a_constant_image_becomes_black() -> None:
 def test_scale_and_offset_of_the_scanner_do_not_matter() -> None:
     images = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(normalise(images), normalise(1000 * images - 500), atol=1e-4)
+
+
+def test_a_small_head_in_a_large_black_field_keeps_its_contrast() -> None:
+    images = torch.zeros(2, 1, 64, 64)
+    images[0, 0, 30:34, 30:34] = torch.linspace(20, 120, 16).reshape(4, 4)
+    images[1] = torch.rand(1, 64, 64, generator=torch.Generator().manual_seed(0))
+    seen = normalise(images)
+    assert len(seen[0, 0, 30:34, 30:34].unique()) > 12 and not seen[0, 0, :30].any()
+    assert torch.equal(seen[1:], normalise(images[1:]))

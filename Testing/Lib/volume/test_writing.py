@@ -17,7 +17,7 @@ from Learn2SynthLib.volume.files import write_image, write_probabilities
 
 @pytest.mark.parametrize("code, words", [(errno.ENOSPC, "disk is full"), (errno.EROFS, "may write to")])
 def test_a_refusing_disk_leaves_nothing_behind(tmp_path, make_grid, noise_image, monkeypatch, code, words):
-    def half_written(path, suffix, voxels, affine):
+    def half_written(path, suffix, voxels, affine, described=""):
         path.write_bytes(b"half")
         raise OSError(code, os.strerror(code))
 
