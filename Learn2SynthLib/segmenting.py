@@ -14,6 +14,7 @@ from .segmentation.segmenter import Segmentation, Segmenter, write_volumes_csv
 from .volume.discovery import is_label_name
 from .volume.files import keep_inputs, read_image, stem, volume_suffix, write_label_map, write_probabilities
 from .volume.formats import GUESS, WRITABLE_SUFFIXES, is_placed_by_guess
+from .volume.image import Image
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ def segment_images(segmenter: Segmenter, places: Sequence[Destination], volumes:
     for place in places:
         try:
             with console.segmenting(place.image) as progress:
-                result = segmenter.segment(read_image(place.image), flips, place.probabilities is not None, progress)
+                image = read_image(place.image)
+                result = segmenter.segment(image, flips, place.probabilities is not None, progress)
         except InputError as error:
             refused.append(error if error.where == str(Path(place.image)) else InputError(place.image, str(error)))
             if console.as_json or len(places) > 1:  # of a single image the last line says all
@@ -77,13 +79,14 @@ def segment_images(segmenter: Segmenter, places: Sequence[Destination], volumes:
         rows.append((place.image, result.measures))
         if volumes:
             write_volumes_csv(volumes, rows)
-        console.segmented(place.image, place.labels, [*_doubts(place.image), *result.notes], result.volumes_mm3, result.quality)
+        console.segmented(place.image, place.labels, [*_doubts(place.image, image), *result.notes], result.volumes_mm3, result.quality)
     if refused:
         reasons = "; ".join(map(str, refused)) if console.as_json else "for the reasons above"
         raise refused[0] if len(places) == 1 else InputError(f"{len(refused)} of {len(places)} images not segmented", reasons)
 
 
-def _doubts(image: str) -> list[str]:
+def _doubts(path: str, image: Image) -> list[str]:
     """What makes one doubt that the image is what it is taken for."""
-    guessed = [f"Its header does not say {GUESS}."] if is_placed_by_guess(Path(image), volume_suffix(image)) else []
-    return [*guessed, *(["By its name it is a label map, no image."] if is_label_name(image) else [])]
+    guessed = [f"Its header does not say {GUESS}."] if is_placed_by_guess(Path(path), volume_suffix(path)) else []
+    named = ["By its name it is a label map, no image."] if is_label_name(path) else []
+    return [*guessed, *named, *([f"{image.note}."] if image.note else [])]

@@ -48,6 +48,7 @@ def check_subject(subject: Subject, target: LabelTable) -> Report:
     counts = label_counts(labels) if labels else {}
     volumes = structure_volumes(counts, labels.grid.voxel_mm3, table, target) if labels and table else {}
     findings += _guessed(subject, image, labels)
+    findings += [Finding("warning", image.note)] if image and image.note else []
     if volume:
         findings += _geometry(volume.grid)
     if labels and table:

@@ -59,21 +59,24 @@ def read_grid(path: str | os.PathLike[str]) -> Grid:
 def read_image(path: str | os.PathLike[str]) -> Image:
     """Read intensities, scaled as the header says; float32 (X, Y, Z).
 
-    Raises InputError as `read_grid` does, and for voxels that cannot be read, are not finite, or are all the same.
+    NaN, as some programs write outside of a mask, becomes the lowest intensity, and the image notes it. Raises InputError as `read_grid` does, and for voxels
+    that cannot be read, are infinite, or are all the same.
     """
     path = Path(path)
     stored, grid = _open(path)
     voxels = np.ascontiguousarray(_voxels(path, stored, grid), dtype=np.float32)
-    bad = voxels.size - int(np.isfinite(voxels).sum())
-    if bad:
-        raise InputError(
-            path, f"{bad} of {voxels.size} voxels are NaN or infinite", "finite numbers", "replace them by 0 and save the image again"
-        )
+    finite, missing = int(np.isfinite(voxels).sum()), int(np.isnan(voxels).sum())
+    infinite = voxels.size - finite - missing
+    if infinite or not finite:
+        found = f"{infinite or missing} of {voxels.size} voxels are {'infinite' if infinite else 'NaN'}"
+        raise InputError(path, found, "finite numbers", "replace them by 0 and save the image again")
+    note = f"{missing} of its {voxels.size} voxels are NaN, and count as its lowest intensity" if missing else ""
+    voxels = np.nan_to_num(voxels, nan=float(np.nanmin(voxels))) if missing else voxels
     if voxels.min() == voxels.max():
         raise InputError(
             path, f"every voxel is {voxels.flat[0]:g}", "an image with more than one intensity", "export it again from its source"
         )
-    return Image(torch.from_numpy(voxels), grid)
+    return Image(torch.from_numpy(voxels), grid, note)
 
 
 def read_label_map(path: str | os.PathLike[str], table: str = "freesurfer") -> LabelMap:

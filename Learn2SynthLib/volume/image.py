@@ -41,10 +41,11 @@ class Grid:
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """Intensities: float32 tensor (X, Y, Z)."""
+    """Intensities: float32 tensor (X, Y, Z). note: what was read otherwise than it is stored."""
 
     data: torch.Tensor
     grid: Grid
+    note: str = ""
 
 
 @dataclass(frozen=True, eq=False)

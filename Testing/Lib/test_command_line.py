@@ -222,7 +222,7 @@ def test_a_run_whose_tables_changed_is_not_resumed(
     for command in (["train", str(run)], arguments):
         assert f"1 changed ({table})" in refused(command, tmp_path, capsys)
     table.write_text(json.dumps(record))
-    cohort = json.loads((run / "cohort.json").read_text())
+    cohort = json.loads((run / "cohort.json").read_text(encoding="utf-8"))
     (run / "cohort.json").write_text(json.dumps({key: value for key, value in cohort.items() if key != "files"}))  # as runs told it before
     assert main(arguments) == 0
 
@@ -349,9 +349,9 @@ def change(path: Path, alter: Callable[[np.ndarray], np.ndarray], affine: np.nda
     nibabel.save(nibabel.Nifti1Image(alter(np.asarray(volume.dataobj)), volume.affine if affine is None else affine), path)
 
 
-def with_nan(voxels: np.ndarray) -> np.ndarray:
+def endless(voxels: np.ndarray) -> np.ndarray:
     voxels = voxels.copy()
-    voxels[3, 3, 3] = np.nan
+    voxels[3, 3, 3] = np.inf
     return voxels
 
 
@@ -361,7 +361,8 @@ def with_nan(voxels: np.ndarray) -> np.ndarray:
         (1, lambda v: v[:-2], "different grids"),
         (1, lambda v: np.where(v == 4, 9999, np.where(v == 10, 8888, v)), "8888, 9999"),
         (1, lambda v: np.full_like(v, 2), "every voxel has label 2"),
-        (0, with_nan, "NaN"),
+        (0, endless, "infinite"),
+        (0, lambda v: np.full_like(v, np.nan), "NaN"),
         (0, lambda v: np.full_like(v, 5), "every voxel is 5"),
         (0, lambda v: np.stack([v, v], -1), "series"),
         (0, lambda v: np.zeros(v.shape, [("R", "u1"), ("G", "u1"), ("B", "u1")]), "colour"),

@@ -29,9 +29,9 @@ TABLE = load_table("brain")
 def save(tmp_path: Path) -> Callable[..., str]:
     """Writes a small image of noise; returns its path."""
 
-    def save(name: str, nan: bool = False) -> str:
+    def save(name: str, endless: bool = False) -> str:
         voxels = np.random.default_rng(0).random((6, 7, 5), np.float32)
-        voxels[1, 2, 3] = np.nan if nan else 1
+        voxels[1, 2, 3] = np.inf if endless else 1
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), path)
@@ -52,9 +52,9 @@ ALL_ALIKE: Any = SimpleNamespace(segment=segmenter)
 
 
 def test_a_bad_image_costs_no_other_its_result(save: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    images = [save("good.nii.gz"), save("nan.nii.gz", nan=True), save("also.nii.gz")]
+    images = [save("good.nii.gz"), save("endless.nii.gz", endless=True), save("also.nii.gz")]
     places, volumes = destinations(images, str(tmp_path / "out"), False), tmp_path / "out" / "vol.csv"
-    with pytest.raises(InputError, match=r"1 of 3 images not segmented: .*nan\.nii\.gz: 1 of 210 voxels are NaN"):
+    with pytest.raises(InputError, match=r"1 of 3 images not segmented: .*endless\.nii\.gz: 1 of 210 voxels are infinite"):
         segment_images(ALL_ALIKE, places, volumes, False, Console(as_json=True))
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [event["event"] for event in told if event["event"] != "segmenting"] == ["segmented", "refused", "segmented"]
@@ -75,7 +75,7 @@ def test_the_volumes_of_what_is_done_are_on_the_disk_at_once(save: Callable[...,
 
 
 def test_a_single_image_tells_its_own_error(save: Callable[..., str], tmp_path: Path) -> None:
-    image = save("nan.nii.gz", nan=True)
+    image = save("endless.nii.gz", endless=True)
     with pytest.raises(InputError) as caught:
         segment_images(ALL_ALIKE, destinations([image], str(tmp_path), False), None, False, Console(True))
     assert str(caught.value).startswith(f"{image}: 1 of 210 voxels")
@@ -153,6 +153,6 @@ def test_an_image_that_is_named_like_a_label_map_is_told(save: Callable[..., str
 
 
 def test_a_single_image_is_refused_once(save: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(InputError, match="NaN"):
-        segment_images(ALL_ALIKE, destinations([save("nan.nii.gz", nan=True)], str(tmp_path / "out"), False), None, False, Console(as_json=False))
+    with pytest.raises(InputError, match="infinite"):
+        segment_images(ALL_ALIKE, destinations([save("endless.nii.gz", endless=True)], str(tmp_path / "out"), False), None, False, Console(as_json=False))
     assert capsys.readouterr().err == ""

@@ -77,13 +77,17 @@ def test_oblique_is_a_note_and_an_ordinary_grid_is_nothing(tmp_path, make_grid, 
         assert len(findings) == count and all("oblique, 12 degrees" in finding.message for finding in findings)
 
 
-def with_nan(data):
-    data[0, 0, 0] = torch.nan
-    return data
+def with_one(value):
+    def changed(data):
+        data[0, 0, 0] = value
+        return data
+
+    return with_data(changed)
 
 
 @pytest.mark.parametrize("image, labels, level, words", [
-    (with_data(with_nan), None, "error", "1 of .* NaN"),
+    (with_one(torch.inf), None, "error", "1 of .* infinite"),
+    (with_one(torch.nan), None, "warning", "1 of .* NaN, and count as its lowest"),
     (with_data(torch.zeros_like), None, "error", "every voxel is 0"),
     (None, with_data(torch.zeros_like), "error", "every voxel has label 0"),
     (None, with_data(lambda data: data.where(data != 2, 2999)), "error", "labels 2999 are not in the table 'freesurfer'; give the right"),
@@ -136,11 +140,11 @@ def test_files_that_are_no_volume(tmp_path, voxels, words):
 
 
 def test_all_faults_are_told_at_once(saved):
-    subject = saved(image=with_data(with_nan))
+    subject = saved(image=with_one(torch.inf))
     subject.labels.unlink()
     report = check_subject(Subject("s", "real", subject.image, subject.labels, "no-such-table"), TARGET)
     assert [f.level for f in report.findings] == ["error"] * 3
-    assert all(found(report, "error", words) for words in ("no-such-table", "NaN", "no such file"))
+    assert all(found(report, "error", words) for words in ("no-such-table", "infinite", "no such file"))
 
 
 def test_validation_scans_that_also_train_are_told(saved, tmp_path):

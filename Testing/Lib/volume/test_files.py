@@ -74,6 +74,14 @@ def test_scaling_and_units_of_the_header_are_applied(tmp_path):
     np.testing.assert_allclose(back.grid.spacing_mm, (1, 1, 2), rtol=1e-5)
 
 
+def test_nan_is_the_lowest_intensity(tmp_path):
+    voxels = np.arange(27, dtype=np.float32).reshape(3, 3, 3) + 5
+    voxels[1, 1, 1:] = np.nan
+    image = read_image(save_nifti(tmp_path / "masked.nii", voxels))
+    assert torch.equal(image.data, torch.from_numpy(np.where(np.isnan(voxels), 5, voxels)))
+    assert image.note.startswith("2 of its 27 voxels are NaN")
+
+
 def test_one_volume_along_the_time_axis_is_3d(tmp_path):
     path = save_nifti(tmp_path / "scan.nii.gz", np.arange(24, dtype=np.float32).reshape(2, 3, 4, 1))
     assert read_image(path).data.shape == (2, 3, 4)
@@ -141,7 +149,7 @@ def bad_file(folder, case):
         ("suffix", "unknown file type '.jpeg'"),
         ("series", "4 axes (4 x 4 x 4 x 7)"), ("colour", "3 values per voxel"), ("vector", "3 values per voxel"), ("2D", "2D image"),
         ("2D mha", "2D image"), ("singular", "geometry"),
-        ("affine NaN", "geometry"), ("NaN", "3 of 24 voxels"), ("constant", "every voxel is 7"),
+        ("affine NaN", "geometry"), ("NaN", "2 of 24 voxels"), ("constant", "every voxel is 7"),
         ("complex", "complex64"), ("no DICOM", "without DICOM"),
     ],
 )  # fmt: skip
