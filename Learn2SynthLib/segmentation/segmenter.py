@@ -172,8 +172,8 @@ def _refuse_tiny(own: Grid, grid: Grid) -> None:
     """Wrong units are the usual cause."""
     if max(grid.shape) < _LEAST_VOXELS:
         size, voxels = (" x ".join(f"{mm:.2g}" for mm in sizes) for sizes in (np.multiply(own.shape, own.spacing_mm), grid.spacing_mm))
-        found = f"{size} mm large, where the model's voxels are {voxels} mm"
-        raise InputError("image", found, "a few centimetres at least", "are its voxel sizes really millimetres? mend its header")
+        found = f"{size} mm, where the model's voxels are {voxels} mm"
+        raise InputError("size", found, "a few centimetres at least", "are its voxel sizes really millimetres? mend its header")
 
 
 def _cleaned(labels: Tensor, table: LabelTable) -> Tensor:

@@ -127,7 +127,7 @@ def told_numbering(path: Path) -> str | None:
     known = next((name for name in names("Labels", ".json") if load_table(name).mark == told), None)
     if known is None:
         found = f"says that its numbers are those of the table '{told[len(MARK) :].rpartition(' ')[0]}', which is none of the package's"
-        raise InputError(path, found, remedy="name that table's file, or the package's table that its numbers are of")
+        raise InputError(path, found, remedy="name that table's file with --prediction-ids")
     return known
 
 
