@@ -5,7 +5,6 @@ Any number of readers may follow it while it is written, on this machine or over
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import platform
@@ -15,17 +14,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from .config import RunConfig
 from .errors import InputError
 from .files import is_the_systems, is_there, remove, write_json
+from .locking import lock, lock_patiently, open_for_locking, unlock
 
-# Where the record of the holder ends and the locked byte lies: on Windows a locked byte cannot be read by others.
-_LOCKED_BYTE = 1 << 20
 # config.json is written last: it makes a folder a run.
 _BEFORE_A_RUN = ("lock", "stop", "owner", "log.txt", "inputs", "anatomy", "events.jsonl", "cohort.json", "environment.json")
-_A_LOOK_S = 0.5  # that a look at the lock may take on a slow disk
 _ENDED = ("finished", "stopped", "failed")
 
 
@@ -108,7 +105,7 @@ class Run:
         Yields False on a file system without locks, where nothing keeps a second process from it. Raises InputError naming the process that holds it already.
         """
         with open_for_locking(self.lock_path) as file:
-            locked = _lock_soon(file)
+            locked = lock_patiently(file)
             if locked is False:
                 raise InputError(self.folder, f"is in use by {self.holder()}", remedy="stop that run first, or choose a new folder")
             file.seek(0)
@@ -119,7 +116,7 @@ class Run:
                 yield bool(locked)
             finally:
                 if locked:
-                    _unlock(file)
+                    unlock(file)
 
     def in_use(self) -> bool:
         """Whether a living process trains this run; to who may only read it, one that was killed looks alive."""
@@ -127,9 +124,9 @@ class Run:
             return False
         try:
             with open(self.lock_path, "a+", encoding="utf-8") as file:
-                locked = _lock(file)
+                locked = lock(file)
                 if locked:
-                    _unlock(file)
+                    unlock(file)
                 return locked is False
         except OSError:  # somebody else's run, or a folder that is shared for reading
             with suppress(OSError):  # or that nobody may read
@@ -253,52 +250,3 @@ def _parse_event(line: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     return event if isinstance(event, dict) and "event" in event else None
-
-
-def open_for_locking(path: Path) -> IO[str]:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return open(path, "a+", encoding="utf-8")
-    except OSError as error:
-        raise InputError(path.parent, f"cannot be written ({error.strerror or error})", remedy="choose another folder") from error
-
-
-def _lock_soon(file: IO[str]) -> bool | None:
-    """As `_lock`, tried again for a moment: who only looks whether a run is in use holds it for so long."""
-    deadline = time.monotonic() + _A_LOOK_S
-    while (locked := _lock(file)) is False and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return locked
-
-
-# `_lock` tells whether it got the lock: False where another process has it, None where the file system has no locks.
-_HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)  # EDEADLK: Windows
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(file: IO[str]) -> bool | None:
-        file.seek(_LOCKED_BYTE)
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError as error:
-            return False if error.errno in _HELD else None
-        return True
-
-    def _unlock(file: IO[str]) -> None:
-        file.seek(_LOCKED_BYTE)
-        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
-
-else:
-    import fcntl
-
-    def _lock(file: IO[str]) -> bool | None:
-        try:
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            return False if error.errno in _HELD else None
-        return True
-
-    def _unlock(file: IO[str]) -> None:
-        fcntl.flock(file.fileno(), fcntl.LOCK_UN)

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "Learn2SynthLib"
 FILES = sorted(LIBRARY.rglob("*.py"))
 FLOORS = (
-    ("", "errors", "labels", "settings", "config", "files", "run", "model", "resources", "randomness", "learned", "doubt"),
+    ("", "errors", "labels", "settings", "config", "files", "locking", "run", "model", "resources", "randomness", "learned", "doubt"),
     ("volume", "pictures"),
     ("synthesis", "segmentation"),
     ("learning",),

@@ -97,7 +97,7 @@ def test_only_a_held_lock_is_in_use(code: int, tmp_path: Path, monkeypatch: pyte
     def flock(*arguments: object) -> None:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr("Learn2SynthLib.run.fcntl.flock", flock)
+    monkeypatch.setattr("Learn2SynthLib.locking.fcntl.flock", flock)
     run, held = Run(tmp_path), code in (errno.EAGAIN, errno.EACCES)
     run.lock_path.touch()
     assert run.in_use() == held
@@ -230,6 +230,6 @@ def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
 
 def test_who_only_looks_at_the_lock_keeps_nobody_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = iter([False, False, True])
-    monkeypatch.setattr("Learn2SynthLib.run._lock", lambda file: next(looks))
+    monkeypatch.setattr("Learn2SynthLib.locking.lock", lambda file: next(looks))
     with Run(tmp_path).locked() as locked:
         assert locked

@@ -239,7 +239,7 @@ def test_a_run_in_use_is_refused(tiny: Tiny, cohort: Cohort, tmp_path: Path) -> 
 
 
 def test_a_file_system_without_locks_is_told_and_trained_on(tiny: Tiny, cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("Learn2SynthLib.run._lock", lambda file: None)
+    monkeypatch.setattr("Learn2SynthLib.locking.lock", lambda file: None)
     run, events = trained(tiny(2, strategy="randomised", steps=1), cohort, tmp_path / "run")
     assert events[0]["event"] == "unlocked" and events[-1]["event"] == "finished" and run.status() == "finished"
 
