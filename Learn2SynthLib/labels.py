@@ -121,6 +121,11 @@ class LabelTable:
         return cls(str(record.get("name", Path(str(where)).stem)), _with_sides(labels), str(record.get("source", "")))
 
 
+def table_marked(mark: str) -> str:
+    """The table's name in a `LabelTable.mark`."""
+    return mark.removeprefix(MARK).rpartition(" ")[0]
+
+
 def is_outside(tissue: str) -> bool:
     """Whether a tissue class lies about the brain."""
     return tissue == BACKGROUND or tissue.startswith(OUTSIDE)

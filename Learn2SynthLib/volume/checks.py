@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import nibabel
 import numpy as np
 
 from ..errors import InputError
-from ..labels import LabelTable, load_table, some
+from ..labels import LabelTable, load_table, some, table_marked
 from ..resources import names
 from .alignment import alignment
 from .cohort import Cohort, Subject, file_digest
-from .files import read_image, read_label_map, volume_suffix
+from .files import mark_of, read_image, read_label_map, volume_suffix
 from .formats import GUESS, is_placed_by_guess
 from .image import NEARLY_SAME_GRID_MM, Grid, Image, LabelMap
 from .population import brain_mm3, label_counts, population_findings, structure_volumes
@@ -49,6 +50,7 @@ def check_subject(subject: Subject, target: LabelTable) -> Report:
     volumes = structure_volumes(counts, labels.grid.voxel_mm3, table, target) if labels and table else {}
     findings += _guessed(subject, image, labels)
     findings += [Finding("warning", image.note)] if image and image.note else []
+    findings += _numbered_otherwise(subject.labels, table) if subject.labels and labels and table else []
     if volume:
         findings += _geometry(volume.grid)
     if labels and table:
@@ -90,6 +92,13 @@ def _guessed(subject: Subject, image: Image | None, labels: LabelMap | None) -> 
     for what, path, volume in (("image", subject.image, image), ("labels", subject.labels, labels)):
         if path and volume and is_placed_by_guess(path, volume_suffix(path)):
             yield Finding("warning", f"the header of the {what} does not say {GUESS}")
+
+
+def _numbered_otherwise(path: Path, table: LabelTable) -> Iterator[Finding]:
+    mark = mark_of(path)
+    if mark and mark != table.mark:
+        told = f"the header says that the numbers are those of the table '{table_marked(mark)}'"
+        yield Finding("warning", f"{told}, and they are read as those of '{table.name}': name the right table")
 
 
 def _geometry(grid: Grid) -> Iterator[Finding]:

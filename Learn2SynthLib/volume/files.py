@@ -17,7 +17,7 @@ from nibabel.spatialimages import HeaderDataError, HeaderTypeError
 
 from ..errors import InputError, nearest
 from ..files import replace
-from ..labels import MARK, LabelTable, load_table
+from ..labels import MARK, LabelTable, load_table, table_marked
 from ..resources import names
 from . import formats
 from .formats import StoredVolume, is_dicom_file, is_dicom_folder
@@ -107,7 +107,7 @@ def write_image(image: Image, path: str | os.PathLike[str]) -> None:
 def write_label_map(labels: LabelMap, path: str | os.PathLike[str], table: LabelTable | None = None) -> None:
     """Write labels in the smallest integer type that holds them; formats, folder and errors as in `write_image`.
 
-    table: what their numbers mean; a NIfTI file's header then says so (`told_numbering`).
+    table: what their numbers mean; a NIfTI file's header then says so (`mark_of`).
     """
     path = Path(path)
     voxels = labels.data.detach().cpu().numpy()
@@ -115,18 +115,19 @@ def write_label_map(labels: LabelMap, path: str | os.PathLike[str], table: Label
     _write(voxels.astype(_smallest_type(voxels, volume_suffix(path)), copy=False), labels.grid, path, described=described)
 
 
-def told_numbering(path: Path) -> str | None:
-    """Which label table a segmentation's header names: that of the package, its name; None where it names none.
-
-    Raises InputError where it names another.
-    """
+def mark_of(path: Path) -> str:
+    """What the header of a segmentation by this program says of its numbers, a `LabelTable.mark`; empty for other files."""
     with _refusing_unreadable(path):
         told = formats.description(path, volume_suffix(path))
-    if not told.startswith(MARK):
-        return None
-    known = next((name for name in names("Labels", ".json") if load_table(name).mark == told), None)
-    if known is None:
-        found = f"says that its numbers are those of the table '{told[len(MARK) :].rpartition(' ')[0]}', which is none of the package's"
+    return told if told.startswith(MARK) else ""
+
+
+def told_numbering(path: Path) -> str | None:
+    """Name of the package's label table that a segmentation's header names, None where it names none. Raises InputError where it names another."""
+    mark = mark_of(path)
+    known = next((name for name in names("Labels", ".json") if load_table(name).mark == mark), None)
+    if mark and known is None:
+        found = f"says that its numbers are those of the table '{table_marked(mark)}', which is none of the package's"
         raise InputError(path, found, remedy="name that table's file with --prediction-ids")
     return known
 

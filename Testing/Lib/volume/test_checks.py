@@ -206,3 +206,10 @@ def test_the_table_for_the_terminal(saved, tmp_path):
     assert lines[-2].split()[:4] == ["a-long-name", "validation", "-", "-"] and lines[-2].endswith("NOT USABLE")
     assert lines[-1].startswith("    error: ") and "no such file" in lines[-1]
     assert lines[0].index("role") == lines[1].index("real") == lines[-2].index("validation")
+
+
+def test_a_segmentation_that_is_read_by_another_table_is_told(tmp_path, make_grid):
+    labels = LabelMap(torch.arange(27).reshape(3, 3, 3).int(), make_grid((3, 3, 3)), "brain-sided")
+    write_label_map(labels, tmp_path / "s.nii.gz", load_table("brain-sided"))
+    told = [check_subject(Subject("s", "label_map", None, tmp_path / "s.nii.gz", table), TARGET) for table in ("brain-sided", "freesurfer")]
+    assert [bool(found(report, "warning", "numbers are those of the table 'brain-sided'")) for report in told] == [False, True]
