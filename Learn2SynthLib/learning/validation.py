@@ -41,10 +41,10 @@ def apart(maps: Sequence[Subject], learned: Sequence[Subject], scans: Sequence[S
 
     learned: real scans that teach. record: the stored cohort, with the sha256 of every file. Where fewer than two label maps would remain, all stay.
     """
-    digests = {entry[kind]["path"]: entry[kind]["sha256"] for entry in record["subjects"] for kind in FILES if entry.get(kind)}
+    digests = {(entry["role"], entry["name"]): {entry[kind]["sha256"] for kind in FILES if entry.get(kind)} for entry in record["subjects"]}
 
     def files(subjects: Sequence[Subject]) -> set[str]:
-        return {digests[str(path)] for subject in subjects for path in subject.files.values()}
+        return {digest for subject in subjects for digest in digests[subject.role, subject.name]}
 
     theirs = files(scans)
     others = [subject for subject in maps if not files([subject]) & theirs]

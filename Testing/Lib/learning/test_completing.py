@@ -140,3 +140,9 @@ def test_a_structure_of_ones_own_needs_no_label_maps(heads: Path, scan: tuple[Pa
     assert [label["name"] for label in card["labels"]["labels"]] == ["background", "my structure"]
     white, mine_too = (card["learned"][f"contrast_mean.{name}.low"] for name in ("cerebral white matter", "my structure"))
     assert white["learned"] != white["prior"] and mine_too["learned"] != mine_too["prior"]
+
+
+def test_completed_scans_are_validated_on_others(heads: Path, scan: tuple[Path, Path], model: Knowing, tmp_path: Path) -> None:
+    others = ["--validation", *(str(heads / f"sub-1_{what}.nii.gz") for what in ("T1w", "dseg"))]
+    assert trained(tmp_path / "run", heads, scan, *others) == 0 and model.asked == 1
+    assert [list(event["scans"]) for event in Run(tmp_path / "run").events() if event["event"] == "validated"] == [["sub-1_T1w"]]
