@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 
 class InputError(ValueError):
@@ -22,8 +22,8 @@ class InputError(ValueError):
         super().__init__(" ".join("; ".join(parts).split()))
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A remedy that names the known word closest to `word`, or lists them all."""
-    known = list(known)
-    matches = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"did you mean '{matches[0]}'?" if matches else "known: " + ", ".join(known)
+def nearest(word: str, known: Iterable[str], of: Callable[[str], str] = str) -> str:
+    """A remedy that names the known word closest to `word`, or lists them all. of: what of each is compared."""
+    compared = {of(entry): entry for entry in known}
+    matches = difflib.get_close_matches(of(word), compared, n=1, cutoff=0.5)
+    return f"did you mean '{compared[matches[0]]}'?" if matches else "known: " + ", ".join(compared.values())

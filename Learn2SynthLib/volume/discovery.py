@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..errors import InputError, nearest
-from .files import is_volume, stem, volume_suffix
+from .files import is_volume, similar_name, stem, volume_suffix
 from .formats import is_dicom_folder
 
 PathLike = str | os.PathLike[str]
@@ -97,9 +97,7 @@ def _as_list(paths: PathLike | Sequence[PathLike]) -> list[PathLike]:
 def _existing(path: PathLike) -> Path:
     path = Path(os.path.abspath(os.path.expanduser(path)))
     if not path.exists():
-        beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        hint = nearest(path.name, beside)
-        raise InputError(path, "no such file or folder", remedy=hint if hint.startswith("did") else "check the path")
+        raise InputError(path, "no such file or folder", remedy=similar_name(path))
     return path
 
 
@@ -243,6 +241,6 @@ def _no_pairs(folder: Path, images: list[Path], labels: list[Path]) -> InputErro
 
 def _missing_labels(folder: Path, missing: list[Path], labels: list[Path]) -> InputError:
     wanted = "_".join([*_base(missing[0]), "dseg"]) + (volume_suffix(missing[0]) or "")
-    hint = nearest(wanted, [label.name for label in labels])
+    hint = nearest(wanted, [label.name for label in labels], of=stem)
     remedy = f"for {missing[0].name}, {hint}" if hint.startswith("did") else f"add {wanted} or move the image out of the folder"
     return InputError(folder, f"no label map for {len(missing)} images: {_some(missing, 6)}", _LAYOUTS, remedy)

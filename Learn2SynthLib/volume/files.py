@@ -140,7 +140,7 @@ def write_probabilities(probabilities: torch.Tensor, grid: Grid, path: str | os.
 
 def _open(path: Path) -> tuple[StoredVolume, Grid]:
     if not path.exists():
-        raise InputError(path, "no such file or folder", remedy=_similar_name(path))
+        raise InputError(path, "no such file or folder", remedy=similar_name(path))
     with _refusing_unreadable(path):
         stored = _open_folder(path) if path.is_dir() else _open_file(path)
     return stored, _grid(path, stored)
@@ -276,9 +276,9 @@ def _refusing_unreadable(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _similar_name(path: Path) -> str:
-    beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+def similar_name(path: Path) -> str:
+    """What to do about a path where nothing is."""
     if not path.parent.is_dir():
         return f"the folder '{path.parent}' does not exist either"
-    hint = nearest(path.name, beside)
+    hint = nearest(path.name, [p.name for p in path.parent.iterdir()], of=stem)
     return hint if hint.startswith("did") else "check the path"

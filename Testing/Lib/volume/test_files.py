@@ -164,6 +164,8 @@ def test_a_missing_file_suggests_the_nearest_name(tmp_path):
     save_nifti(tmp_path / "sub-01_T1w.nii.gz", np.zeros((2, 2, 2), np.float32))
     with pytest.raises(InputError, match=r"did you mean 'sub-01_T1w.nii.gz'"):
         read_image(tmp_path / "sub-01_T1.nii.gz")
+    with pytest.raises(InputError, match="check the path"):  # alike are the endings alone
+        read_image(tmp_path / "missing.nii.gz")
 
 
 # --- names
