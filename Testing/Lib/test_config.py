@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from Learn2SynthLib.config import ARCHITECTURES, LEARNABLE, STRATEGIES, NetworkConfig, RunConfig, SynthesisConfig, build_config, explain_settings
+from Learn2SynthLib.config import ARCHITECTURES, LEARNABLE, STRATEGIES, NetworkConfig, RunConfig, SynthesisConfig, build_config, explain_settings, read_preset
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.learning.strategies import STRATEGIES as REGISTERED
+from Learn2SynthLib.model import Model
 from Learn2SynthLib.resources import names, resource
 from Learn2SynthLib.segmentation.networks import NETWORKS
 from Learn2SynthLib.settings import describe
@@ -114,3 +115,11 @@ def test_every_setting_is_explained() -> None:
     text = explain_settings()
     for key, _, meaning in describe(RunConfig):
         assert key in text and meaning in text and len(meaning) > 3
+
+
+def test_what_a_newer_program_has_learned_is_refused_where_it_is_read(tmp_path: Path) -> None:
+    model = Model.read(resource("Models", "brain-tiny.l2s"))
+    config = {**model.card["provenance"]["config"], "brand_new": 3}
+    Model({**model.card, "preset": {"synthesis": {}}, "provenance": {"config": config}}, model.weights).write(tmp_path / "new.l2s")
+    with pytest.raises(InputError, match="brand_new"):
+        read_preset(str(tmp_path / "new.l2s"))

@@ -183,3 +183,13 @@ def test_the_network_learns_from_transformed_images(make_strategy: Callable[...,
             losses.append(float(segmentation_loss(strategy.task.network(images), target).detach()))
         strategy.step(index)
     assert losses[1] < losses[0]
+
+
+def test_no_more_transforms_are_kept_than_there_is_room_for(make_strategy: Callable[..., LearnedTransforms], monkeypatch: pytest.MonkeyPatch) -> None:
+    strategy = make_strategy(2)
+    pairs = [(0, 0), (0, 1)]
+    flow, change = strategy.transform(*pairs[0])
+    monkeypatch.setattr("Learn2SynthLib.learning.learned_transforms._KEPT_BYTES", flow.nbytes + change.nbytes)
+    strategy.transform(*pairs[1])
+    assert list(strategy.transforms) == pairs[1:]
+    assert torch.equal(strategy.transform(*pairs[0])[0], flow)
