@@ -6,9 +6,9 @@
 MODEL: a .l2s file, a run's folder, or the name of a shipped model; its table is `brain` or `brain-sided`. Parts: accuracy, robustness, repeat, user_scans,
 speed; the first lines of their files in Benchmarks/reporting say what they measure. Every measurement is written at once; the same command goes on where it
 was stopped, and measures nothing twice as long as the model's file is the same. What lies beside the output under its name and another word, as
-brain-randomised.json, is of models to compare with, and stands on its page. --scans: of every data set the first N people alone, to try it.
---pictures: where scans without labels are drawn; what of these may be published is said in reporting/user_scans.py. --page draws the page from the output
-alone (needs matplotlib). Data: LEARN2SYNTH_DATA or ../shared/data.
+brain-randomised.json, is of models to compare with, and stands on its page, as do remarks by hand in brain-remarks.md. --scans: of every data set the first N
+people alone, to try it. --pictures: where scans without labels are drawn; what of these may be published is said in reporting/user_scans.py. --page draws the
+page from the output alone (needs matplotlib). Data: LEARN2SYNTH_DATA or ../shared/data.
 """
 
 from __future__ import annotations
@@ -108,7 +108,9 @@ def write_page(results: Path, output: Path) -> None:
     from sections import brain
 
     rivals = {path.stem.removeprefix(f"{results.stem}-").replace("-", " "): read(path) for path in sorted(results.parent.glob(f"{results.stem}-*.json"))}
-    section = brain.section(read(results), output.with_suffix(""), rivals)
+    remarks = results.with_name(f"{results.stem}-remarks.md")
+    told = remarks.read_text(encoding="utf-8").strip() if remarks.is_file() else ""
+    section = brain.section(read(results), output.with_suffix(""), rivals, told)
     write_text(output, "\n\n".join([f"# {section.title}", section.summary, *section.blocks]) + "\n")
     print(f"written: {output}")
 

@@ -38,8 +38,8 @@ def train(options: argparse.Namespace) -> int:
         raise InputError(run.folder, "holds no run that could be resumed, and no data are given", remedy="check its name, or add --labels and --real")
     resumed = run.exists() and not (options.labels or options.real or options.validation or options.unlabelled)
     stored = Cohort.from_json(run.cohort(), run.folder) if run.exists() else None
-    if stored:
-        verify_files(run.cohort(), run.folder, moved=not resumed)
+    if stored and resumed:  # before its settings are read, which may name files that are gone
+        verify_files(run.cohort(), run.folder, stored)
     pretrained = [f"network.pretrained={json.dumps(options.pretrained)}"] if options.pretrained else []
     config = build_config(
         options.preset or (str(run.config_path) if resumed else "quick-2d"),
@@ -55,6 +55,8 @@ def train(options: argparse.Namespace) -> int:
     check_needs(config, cohort, run.checkpoint_path.is_file())
     if not resumed:
         cohort = replace(cohort, files=named_files(config, cohort))
+        if stored:
+            verify_files(run.cohort(), run.folder, cohort)
     console = Console(options.json)
     if run.in_use():
         raise InputError(run.folder, f"is in use by {run.holder()}", remedy="stop that run first, or choose a new folder")

@@ -143,11 +143,13 @@ def _few(names: Sequence[str]) -> str:
 
 def scores(record: Mapping[str, Any]) -> str:
     """The result of an evaluation as a table, one line per structure."""
-    columns = ("dice", "hd95_mm", "volume_difference_mm3")
+    columns = {"dice": 3, "hd95_mm": 2, "volume_difference_mm3": 0}  # digits
     rows = [["structure", "Dice", "HD95 mm", "volume difference mm3"]]
     for name in record["dice"]:
-        rows.append([name, *(_figure(record[column].get(name), digits) for column, digits in zip(columns, (3, 2, 0)))])
-    rows[1][3] = "-"  # of all structures: signs would cancel, and the large would hide the small
+        figures = {column: record[column].get(name) for column in columns}
+        if name == "mean":  # of volumes signs would cancel, and large structures hide small ones
+            figures["volume_difference_mm3"] = None
+        rows.append([name, *(_figure(value, columns[column]) for column, value in figures.items())])
     widths = [max(len(row[k]) for row in rows) for k in range(4)]
     lines = ["  ".join([row[0].ljust(widths[0]), *(text.rjust(width) for text, width in zip(row[1:], widths[1:]))]) for row in rows]
     return "\n".join([*lines, *([f"means of {len(record['cases'])} pairs; --json gives each"] if len(record["cases"]) > 1 else [])])

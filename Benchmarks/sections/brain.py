@@ -31,10 +31,6 @@ beside the model, taken to its grid and back: about as far comes a network that 
 OTHERS = """**Beside other models.** The authors of SynthSeg 1.0 and 2.0 report a mean Dice of about 0.85 to 0.88 on T1 over the same twelve
 structures, and a few points less on T2, FLAIR and PD (Billot et al., Medical Image Analysis 86, 2023, 102789). These figures are of other people
 with other reference labels, and were not measured here."""
-LIMITS = """**What limits it.** Even a perfect segmentation would lose eleven points on malf's voxels of 1 mm by the grid of 2 mm (last row; NiChart's voxels
-are as large as the grid's), and yet finer voxels are no quick gain: a seventh stage on voxels of 1.5 mm (windows of 80 voxels, one image a step,
-85 minutes of a core) is a little better on T1 and worse on FLAIR, with 2.4 times the voxels to segment, so it is not what is shipped. The stages
-on 2 mm before brought 5, 2, 1, 0.7 and 0.5 points on T1. The smallest structures are the worst, far more than the grid explains."""
 ROBUSTNESS = """The same scans, disturbed. Slices are really thick: fewer voxels, and a header that says so. Noise is Rician, also around the brain, its
 standard deviation a part of the intensity range; the bias field is smooth over 60 mm, given by the standard deviation of its logarithm; other contrasts
 follow the spin-echo equation from tissue fractions that are estimated from the T1, so they have its anatomy, edges and noise. *Undisturbed*: the segmentation
@@ -56,9 +52,10 @@ Part = dict[str, Any]
 Scans = Mapping[str, Part]
 
 
-def section(record: Part, pictures: Path, rivals: Mapping[str, Part]) -> Section:
+def section(record: Part, pictures: Path, rivals: Mapping[str, Part], remarks: str) -> Section:
+    """remarks: by hand, about the accuracy."""
     columns = accuracy_columns(record)
-    blocks = [ABOUT, made_by(record), "## Accuracy", *accuracy(columns, pictures), *beside(columns, rivals), OTHERS, LIMITS]
+    blocks = [ABOUT, made_by(record), "## Accuracy", *accuracy(columns, pictures), *beside(columns, rivals), OTHERS, *([remarks] if remarks else [])]
     blocks += ["## Robustness", *robustness(record.get("robustness", {}), pictures)]
     blocks += ["## Quality control", *quality_control(record, pictures)]
     blocks += ["## Repeatability", *repeatability(record.get("repeat", {}))]

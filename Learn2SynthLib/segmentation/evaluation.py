@@ -9,10 +9,10 @@ from statistics import fmean
 from typing import Any
 
 from ..errors import InputError
-from ..labels import LabelTable, load_table, some
+from ..labels import LabelTable, load_table, some, table_marked
 from ..resources import names
 from ..volume.discovery import find_label_maps
-from ..volume.files import read_label_map, stem, told_numbering
+from ..volume.files import mark_of, read_label_map, stem
 from ..volume.image import LabelMap
 from ..volume.relabel import relabel
 from .metrics import dice, hausdorff95_mm, volume_difference_mm3
@@ -68,10 +68,10 @@ def evaluate_paths(
     prediction, reference: two files, or two folders whose label maps are paired by name, endings like _dseg and _T1w aside.
     The ids name the label tables that the files are numbered by; without `prediction_ids` the segmentations' headers say so, or else it is `brain`. target:
     the table to compare in; by default that of the predictions when it is one of `TARGETS` or, with both ids, the user's own; else `brain`. Raises InputError
-    for what has no partner, and as `told_numbering` and `evaluate` do.
+    for what has no partner, for a header that names a table which is none of the package's, and as `evaluate` does.
     """
     pairs = pair_by_name(Path(prediction), Path(reference))
-    tables = [prediction_ids or told_numbering(ours) or "brain" for ours, _ in pairs]
+    tables = [prediction_ids or _told_numbering(ours) or "brain" for ours, _ in pairs]
     common = tables[0] if len(set(tables)) == 1 else "brain"
     own = common == reference_ids and common not in names("Labels", ".json")
     table = load_table(target or (common if own or common in TARGETS else "brain"))
@@ -81,6 +81,16 @@ def evaluate_paths(
         cases.append({"prediction": str(ours), "reference": str(theirs), **evaluate(*pair, table, (ours, theirs))})
     means = {metric: _with_mean(_means([case[metric] for case in cases]), table) for metric in METRICS}  # type: ignore[misc]
     return {**means, "cases": cases}
+
+
+def _told_numbering(path: Path) -> str | None:
+    """Name of the package's label table that a segmentation's header names, None where it names none."""
+    mark = mark_of(path)
+    known = next((name for name in names("Labels", ".json") if load_table(name).mark == mark), None)
+    if mark and known is None:
+        found = f"says that its numbers are those of the table '{table_marked(mark)}', which is none of the package's"
+        raise InputError(path, found, remedy="name that table's file with --prediction-ids")
+    return known
 
 
 def pair_by_name(prediction: Path, reference: Path) -> list[tuple[Path, Path]]:

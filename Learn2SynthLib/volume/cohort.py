@@ -130,14 +130,17 @@ def _blocks(path: Path) -> Iterator[bytes]:
             yield block
 
 
-def verify_files(record: Mapping[str, Any], folder: Path, moved: bool = False) -> None:
-    """Compare the files of a cohort that is stored in a run's folder with those on disk. Raises InputError naming the missing, unless they may have `moved`,
-    and the changed."""
+def verify_files(record: Mapping[str, Any], folder: Path, cohort: Cohort) -> None:
+    """Compare the files of `cohort` with what was stored of them in a run's folder; those that lie elsewhere now are not looked at.
+
+    Raises InputError naming the missing and the changed.
+    """
+    named = {*cohort.files, *(path for subject in cohort.subjects for path in subject.files.values())}
     stored = [entry[kind] for entry in record["subjects"] for kind in FILES if entry.get(kind)] + record.get("files", [])
-    digests = {folder / file["path"]: file.get("sha256") for file in stored}
+    digests = {path: file.get("sha256") for file in stored if (path := folder.absolute() / file["path"]) in named}
     missing = [str(path) for path in digests if not path.exists()]
     changed = [str(path) for path, digest in digests.items() if path.exists() and file_digest(path) != digest]
-    if changed or (missing and not moved):
+    if missing or changed:
         parts = [f"{len(paths)} {what} ({', '.join(paths)})" for what, paths in (("missing", missing), ("changed", changed)) if paths]
         remedy = "put the files back, give the folders that they are in now, or start a new run with those of today"
         raise InputError("files of the cohort", "; ".join(parts), remedy=remedy)

@@ -17,8 +17,7 @@ from nibabel.spatialimages import HeaderDataError, HeaderTypeError
 
 from ..errors import InputError, nearest
 from ..files import replace
-from ..labels import MARK, LabelTable, load_table, table_marked
-from ..resources import names
+from ..labels import MARK, LabelTable
 from . import formats
 from .formats import StoredVolume, is_dicom_file, is_dicom_folder
 from .image import Grid, Image, LabelMap
@@ -120,16 +119,6 @@ def mark_of(path: Path) -> str:
     with _refusing_unreadable(path):
         told = formats.description(path, volume_suffix(path))
     return told if told.startswith(MARK) else ""
-
-
-def told_numbering(path: Path) -> str | None:
-    """Name of the package's label table that a segmentation's header names, None where it names none. Raises InputError where it names another."""
-    mark = mark_of(path)
-    known = next((name for name in names("Labels", ".json") if load_table(name).mark == mark), None)
-    if mark and known is None:
-        found = f"says that its numbers are those of the table '{table_marked(mark)}', which is none of the package's"
-        raise InputError(path, found, remedy="name that table's file with --prediction-ids")
-    return known
 
 
 def write_probabilities(probabilities: torch.Tensor, grid: Grid, path: str | os.PathLike[str]) -> None:

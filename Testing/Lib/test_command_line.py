@@ -185,6 +185,8 @@ def test_a_run_whose_data_were_moved_is_resumed_with_their_new_place(
     moved = image.parent.rename(tmp_path / "elsewhere")
     head = moved / image.name, moved / labels.name
     assert "give the folders that they are in now" in refused(["train", str(run.folder)], tmp_path, capsys)
+    image.parent.mkdir()
+    image.write_bytes(b"of somebody else")
     assert main(train_arguments(run.folder, head)) == 0 and main(["train", str(run.folder)]) == 0
     other = moved / "other_dseg.nii.gz"
     other.write_bytes(head[1].read_bytes() + b"\0")

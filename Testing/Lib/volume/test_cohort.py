@@ -55,7 +55,7 @@ def test_a_cohort_survives_json(cohort):
     assert Cohort.from_json(record, Path()) == cohort
     first = record["subjects"][0]["labels"]
     assert first["sha256"] == hashlib.sha256(b"maps/m1.nii.gz").hexdigest()
-    verify_files(record, Path())
+    verify_files(record, Path(), cohort)
 
 
 def test_missing_and_changed_files_are_named(cohort, folder):
@@ -63,7 +63,7 @@ def test_missing_and_changed_files_are_named(cohort, folder):
     (folder / "maps" / "m1.nii.gz").unlink()
     (folder / "c" / "u_T2w.nii.gz").write_text("other")
     with pytest.raises(InputError, match=r"1 missing \(.*m1.nii.gz\); 1 changed \(.*u_T2w.nii.gz\)"):
-        verify_files(record, Path())
+        verify_files(record, Path(), cohort)
 
 
 @pytest.mark.parametrize("record", [{}, {"subjects": [{"name": "x"}]}, {"subjects": [{"name": "x", "role": "king", "table": "muse"}]}, []])
