@@ -11,7 +11,7 @@ import psutil
 import torch
 
 from .run import environment
-from .segmentation.device import mps_is_usable
+from .segmentation.device import has_kernels, mps_is_usable
 
 _GIB = 2**30
 _KEEP = {-1: 2**31 - 1, -2: 2**28, -3: 2**30}  # bytes; glibc's M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD
@@ -59,8 +59,8 @@ def keep_freed_memory() -> bool:
 def _cuda_devices() -> dict[str, str]:
     if not torch.cuda.is_available():
         return {}
-    found = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
-    return {f"cuda:{index}": f"{device.name}, {device.total_memory / _GIB:.0f} GB" for index, device in enumerate(found)}
+    found = {index: torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count()) if has_kernels(index)}
+    return {f"cuda:{index}": f"{device.name}, {device.total_memory / _GIB:.0f} GB" for index, device in found.items()}
 
 
 def _processor() -> str:
@@ -68,6 +68,8 @@ def _processor() -> str:
 
 
 def _why_no_gpu() -> str:
+    if torch.cuda.is_available():
+        return f"this torch has no kernels for the {torch.cuda.get_device_name(0)}: install a build that supports this card"
     if torch.version.cuda or getattr(torch.version, "hip", None):
         return "this torch is built for GPUs, but finds no GPU or no driver that is new enough"
     if platform.system() == "Darwin":

@@ -12,17 +12,19 @@ _OUT_OF_MEMORY = (
     *("out of memory", "can't allocate memory", "not enough memory"),
     *("alloc_failed", "unable to find a valid cudnn algorithm", "unable to find an engine"),  # cuBLAS and cuDNN, which find no room for their own
 )
+_NO_KERNELS = ("no kernel image", "invalid device function")
 _MPS_SINCE = "2.4"  # before, addcmul_ on a part of a tensor changes nothing there and raises nothing (pytorch issue 118115): segmentations would be noise
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device of that name; `auto` is the first CUDA device, or else the CPU.
+    """The device of that name; `auto` is the first CUDA device that torch can compute on, or else the CPU.
 
     Apple's GPU (`mps`) is taken on request only, because not every torch has all operations of a network of volumes for it.
     Raises InputError for an unknown name and for a device that this computer lacks.
     """
     if name == "auto":
-        return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+        usable = (index for index in range(_cuda_count()) if has_kernels(index))
+        return next((torch.device("cuda", index) for index in usable), torch.device("cpu"))
     kind, colon, index = name.partition(":")
     if kind not in ("cpu", "cuda", "mps") or (colon and not (kind == "cuda" and index.isdecimal())):
         raise InputError("--device", f"'{name}'", _ALLOWED)
@@ -48,13 +50,29 @@ def check_precision(precision: str, device: torch.device) -> None:
         raise InputError("optimiser.precision", f"'bfloat16' with device {device}, which lacks it", "float32")
 
 
+def has_kernels(index: int) -> bool:
+    """Whether this torch computes on that CUDA device: builds leave out old cards, which shows only when something is computed."""
+    try:
+        torch.ones(1, device=f"cuda:{index}").add_(1)
+    except RuntimeError as error:
+        return not any(words in str(error) for words in _NO_KERNELS)
+    return True
+
+
+def _cuda_count() -> int:
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
 def _cuda(name: str, index: int) -> torch.device:
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    count = _cuda_count()
     if not count:
         remedy = "use --device cpu, or install a CUDA build of torch"
         raise InputError("--device", f"'{name}', but torch finds no CUDA device", "auto, cpu", remedy)
     if index >= count:
         raise InputError("--device", f"'{name}', but there are {count} CUDA devices", ", ".join(f"cuda:{i}" for i in range(count)))
+    if not has_kernels(index):
+        found = f"'{name}', but torch {torch.__version__} has no kernels for the {torch.cuda.get_device_name(index)}"
+        raise InputError("--device", found, "auto, cpu", "use --device cpu, or install a build of torch that supports this card")
     return torch.device("cuda", index)
 
 

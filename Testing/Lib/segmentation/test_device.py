@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch.torch_version import TorchVersion
@@ -27,10 +29,32 @@ def test_devices_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
         choose_device("cuda:0")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr("Learn2SynthLib.segmentation.device.has_kernels", lambda index: True)
     assert choose_device("auto") == CUDA
     assert choose_device("cuda:1") == torch.device("cuda", 1)
     with pytest.raises(InputError, match=r"2 CUDA devices.*cuda:0, cuda:1"):
         choose_device("cuda:2")
+
+
+def test_cards_that_torch_has_no_kernels_for_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    told, old = "CUDA error: no kernel image is available for execution on the device", {"cuda:0"}
+
+    def ones(count: int, device: str) -> torch.Tensor:
+        if device in old:
+            raise RuntimeError(told)
+        return torch.zeros(count)
+
+    monkeypatch.setattr(torch, "ones", ones)
+    for name, value in {"is_available": True, "device_count": 2, "get_device_name": "Old Card"}.items():
+        monkeypatch.setattr(torch.cuda, name, lambda *_, value=value: value)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: SimpleNamespace(name=f"Card {index}", total_memory=8 * 2**30))
+    assert choose_device("auto") == torch.device("cuda", 1) and list(describe_computer().devices)[:2] == ["cuda:1", "cpu"]
+    with pytest.raises(InputError, match=r"'cuda:0', but torch .* has no kernels for the Old Card"):
+        choose_device("cuda:0")
+    old.add("cuda:1")
+    assert choose_device("auto") == CPU and "no kernels for the Old Card" in describe_computer().summary
+    told = "CUDA error: out of memory"  # is no fault of the card
+    assert choose_device("auto") == CUDA
 
 
 @pytest.mark.parametrize(
