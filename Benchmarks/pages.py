@@ -2,9 +2,10 @@
 
     python Benchmarks/pages.py [--results Benchmarks/results] [--output Docs/results.md] [--pictures]
 
-Reads trials.jsonl, hippocampus.jsonl, transfer.jsonl, recovery.json and gradients.json, whatever there is of them; what was not run is said to be. Pictures
-are written into a folder beside the page with its name. Remarks by hand belong into remarks.md beside the results: what stands there under a section's heading
-(`## Real scans`) is put at that section's end. --pictures also draws the shifted scans anew, for which it reads the data: LEARN2SYNTH_DATA or ../shared/data.
+Reads trials.jsonl, hippocampus.jsonl, transfer.jsonl, recovery.json, gradients.json and quality.json, whatever there is of them; what was not run is said to
+be. Pictures are written into a folder beside the page with its name. Remarks by hand belong into remarks.md beside the results: what stands there under a
+section's heading (`## Real scans`) is put at that section's end. --pictures also draws the shifted scans anew, for which it reads the data: LEARN2SYNTH_DATA or
+../shared/data.
 Needs matplotlib.
 """
 
@@ -22,7 +23,7 @@ HERE = Path(__file__).resolve()
 sys.path.insert(0, str(HERE.parents[1]))
 
 from hippocampus import read_results as read_hippocampi
-from sections import elsewhere, hippocampi, hypergradients, parameter_recovery, real_scans, shift_pictures, strategies, transfers, which_part
+from sections import elsewhere, hippocampi, hypergradients, parameter_recovery, quality_control, real_scans, shift_pictures, strategies, transfers, which_part
 from sections.markdown import Section
 from sections.samples import Trials
 from transfer import finished as read_transfers
@@ -33,7 +34,8 @@ from Learn2SynthLib.files import write_text
 ABOUT = """# Results
 
 How well the networks that Learn2Synth trains segment real scans, beside the other ways of training and where they were not taught; which part of the method
-does it; whether planted synthesis parameters are found again; and how right and how expensive the gradients are that the synthesis learns by.
+does it; whether planted synthesis parameters are found again; how right and how expensive the gradients are that the synthesis learns by; and whether a
+segmentation knows where it failed.
 
 This page is made by `python Benchmarks/pages.py` from the files in `Benchmarks/results/`, and is not edited by hand."""
 
@@ -68,6 +70,7 @@ def read_sections(results: Path, pictures: Path) -> list[Section]:
         which_part.section(measured),
         parameter_recovery.section(read(results / "recovery.json"), pictures),
         hypergradients.section(read(results / "gradients.json"), pictures),
+        quality_control.section(read(results / "quality.json")),
     ]
 
 

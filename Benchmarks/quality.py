@@ -4,8 +4,9 @@
 
 MODEL: a .l2s file, a run's folder or a shipped model, whose table is `brain` or `brain-sided`, that knows none of the measured people. Every structure
 of every scan by every network is one case; it failed where its Dice is below 0.5. --fit: prints the constants of Learn2SynthLib/segmentation/quality.py,
-fitted to all cases, and writes nothing; those in use are of `--half 0` of brain and of learned-transforms_5_0_1500 and policy-search-synthetic_5_0_1500 of
-trials.py, so measure `--half 1`.
+fitted to all cases, every network as weighty as another, and writes nothing; those in use are of `--half 0` of brain and five networks of trials.py:
+learn2synth_5_0, learn2synth-nothing-wide_5_1, learn2synth-noise-alone_5_0, randomised-3-label-maps_0_0 and mixed-scans-first_5_1, all of 1500 steps. So
+measure `--half 1`, of others.
 Data: LEARN2SYNTH_DATA or ../shared/data.
 
 The estimates: `quality`; `own`, the Dice of a structure with its own probabilities; `flip`, its Dice with the segmentation of the left/right flip, at twice
@@ -20,6 +21,7 @@ import math
 import platform
 import statistics
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,7 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.optimize import minimize
+from scipy.special import expit
 from scipy.stats import rankdata, spearmanr
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,6 +46,7 @@ from Learn2SynthLib.segmentation.metrics import dice
 from Learn2SynthLib.segmentation.quality import figures
 from Learn2SynthLib.segmentation.segmenter import Segmenter, find_model
 from Learn2SynthLib.volume.image import Image
+from Learn2SynthLib.volume.intensity import normalise
 
 FAILED, LOST, GOOD = 0.5, 0.3, 0.7  # Dice
 ESTIMATES = ("quality", "own", "flip")
@@ -76,10 +80,12 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     cases = [case for model in options.models for case in measured(find_model(model), options.half)]
     if options.fit:
-        print(dict(zip(("CONSTANT", "OWN", "MEAN", "THIN_MM", "UNUSUAL"), fitted(cases).round(2).tolist())))
+        print(dict(zip(("CONSTANT", "OWN", "MEAN", "THIN_MM", "UNUSUAL", "FOREIGN"), fitted(cases).round(2).tolist())))
         return
-    options.output.write_text(json.dumps(record(cases), indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(record(cases)["estimates"], indent=1))
+    half = "" if options.half is None else f" --half {options.half}"
+    found = {"command": f"python Benchmarks/quality.py MODEL...{half}", **record(cases)}
+    options.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(found["estimates"], indent=1))
 
 
 def measured(model: Path, half: int | None) -> Iterator[Case]:
@@ -96,12 +102,13 @@ def cases_of(segmenter: Segmenter, scan: Example, network: str, row: str) -> Ite
     found = segmenter.segment(Image(scan.image, scan.grid), probabilities=True)
     flipped = segmenter.segment(Image(scan.image.flip(0), scan.grid)).labels.data.flip(0)
     assert found.probabilities is not None
-    parts = figures(found.probabilities, found.labels.data, table, scan.grid, segmenter.card.usual_mm3).tolist()
+    seen = normalise(scan.image[None, None], *segmenter.card.percentiles)[0, 0]
+    parts = figures(found.probabilities, found.labels.data, seen, table, scan.grid, segmenter.card.usual).tolist()
     truth, flip = dice(found.labels.data, reference, values), dice(found.labels.data, mirrored(flipped, table), values)
     for k, label in enumerate(table.foreground):
         if not math.isnan(truth[label.value]):
             agreement = 0.0 if math.isnan(flip[label.value]) else flip[label.value]
-            estimates = (found.quality[label.name], parts[k][0], agreement)
+            estimates = (found.quality[label.name], expit(parts[k][0]), agreement)
             yield Case(network, row, scan.name, label.name, truth[label.value], dict(zip(ESTIMATES, estimates)), tuple(parts[k]))
 
 
@@ -115,7 +122,6 @@ def mirrored(labels: torch.Tensor, table: LabelTable) -> torch.Tensor:
 
 def record(cases: list[Case]) -> dict[str, Any]:
     return {
-        "command": "python Benchmarks/quality.py MODEL...",
         "models": sorted({case.network for case in cases}),
         "scans": len({case.segmentation[1:] for case in cases}),
         "cases": len(cases),
@@ -182,12 +188,14 @@ def given_up(cases: list[Case]) -> dict[str, Any]:
 
 def fitted(cases: list[Case]) -> np.ndarray:
     """Constants of the logistic regression of Dice, of structures that were found, on their figures."""
-    known = [case for case in cases if case.figures[0] > 0]
+    known = [case for case in cases if math.isfinite(case.figures[0])]
     inputs, truth = np.array([(1.0, *case.figures) for case in known]), np.array([case.dice for case in known])
+    counts = Counter(case.network for case in known)
+    weights = np.array([1 / counts[case.network] for case in known])
 
     def cross_entropy(constants: np.ndarray) -> float:
         logits = inputs @ constants
-        return float((np.logaddexp(0, logits) - truth * logits).mean())
+        return float((np.logaddexp(0, logits) - truth * logits) @ weights / len(counts))
 
     return minimize(cross_entropy, np.zeros(inputs.shape[1]), method="BFGS").x
 

@@ -21,7 +21,7 @@ _REQUIRED = ("schema", "ndim", "network", "labels", "spacing_mm", "orientation",
 
 @dataclass(frozen=True)
 class Model:
-    """card: what `model.json` holds (schema, name, ndim, network, labels, spacing_mm, orientation, shape, intensity, usual_mm3,
+    """card: what `model.json` holds (schema, name, ndim, network, labels, spacing_mm, orientation, shape, intensity, usual_mm3, usual_intensity,
     validation, learned synthesis against its prior, preset, provenance, licence, citation). weights: the bytes of a safetensors file."""
 
     card: dict[str, Any]

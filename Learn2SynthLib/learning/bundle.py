@@ -9,7 +9,7 @@ import safetensors.torch
 from torch import Tensor
 
 from .. import __version__
-from ..config import RunConfig, SynthesisConfig
+from ..config import STRATEGIES, RunConfig, SynthesisConfig
 from ..errors import InputError
 from ..model import SCHEMA, SYNTHESIS, Model
 from ..segmentation.segmenter import find_model
@@ -18,7 +18,7 @@ from ..synthesis import contrast
 from ..synthesis.synthesizer import Synthesizer
 from ..volume.cohort import FILES
 from ..volume.intensity import HIGH, LOW
-from .data import usual_mm3
+from .data import usual_intensity, usual_mm3
 from .policy import as_settings
 from .strategy import Strategy
 
@@ -46,6 +46,7 @@ def make_model(
         "shape": list(config.grid.shape),
         "intensity": {"rule": "percentiles", "low": LOW, "high": HIGH},
         "usual_mm3": usual_mm3([*task.label_maps, *task.real], task.target),
+        "usual_intensity": usual_intensity(task.real if "real" in STRATEGIES[config.strategy].needs else [], task.target),
         "validation": validation,
         "tissue_classes": list(task.synthesizer.classes.names),
         "learned": {name: {"learned": value, "prior": strategy.prior().get(name)} for name, value in strategy.learned().items()},

@@ -17,6 +17,7 @@ from torch import Tensor
 from ..config import RunConfig
 from ..errors import InputError
 from ..labels import LabelTable, load_table, some
+from ..segmentation.quality import structure_means
 from ..synthesis.classes import TissueClasses
 from ..synthesis.synthesizer import Maps
 from ..volume.cohort import ANATOMY_TABLE, Subject
@@ -289,3 +290,11 @@ def usual_mm3(examples: Iterable[Example], table: LabelTable) -> dict[str, float
     people = {example.name: example for example in examples}
     medians = np.median([volumes_mm3(person, len(table.labels)) for person in people.values()], axis=0) if people else []
     return {label.name: round(float(volume), 1) for label, volume in zip(table.labels, medians) if label.value and volume}
+
+
+def usual_intensity(scans: Iterable[Example], table: LabelTable) -> dict[str, float]:
+    """Median over scans of the mean intensity, 0 to 1, of every structure of the target table that any of them shows, by name."""
+    names, rows = zip(*((label.name, row) for row, label in enumerate(table.labels) if label.value))
+    means = [structure_means(scan.image, scan.target, rows) for scan in scans if scan.image is not None]
+    medians = torch.stack(means).nanmedian(0).values.tolist() if means else []
+    return {name: round(mean, 4) for name, mean in zip(names, medians) if math.isfinite(mean)}

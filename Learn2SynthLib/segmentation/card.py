@@ -18,6 +18,7 @@ from ..labels import LabelTable, load_table
 from ..model import SYNTHESIS, Model
 from ..settings import from_json
 from .networks import build_network
+from .quality import Usual
 
 _BROKEN = "export or copy the model again"
 
@@ -27,8 +28,8 @@ class NetworkCard:
     """How a network wants its images, and what its outputs mean.
 
     table: its k-th row is the network's class k. spacing_mm: voxel size along right, anterior, superior. window: voxels along
-    x, y, z, or x, y for a network of axial slices. percentiles: of the intensities, moved to 0 and 1. usual_mm3: volumes of structures
-    in the people of its training, by name; what is not there is not known.
+    x, y, z, or x, y for a network of axial slices. percentiles: of the intensities, moved to 0 and 1. usual: what it knows
+    of its structures.
     """
 
     name: str
@@ -37,7 +38,7 @@ class NetworkCard:
     spacing_mm: tuple[float, float, float]
     window: tuple[int, ...]
     percentiles: tuple[float, float]
-    usual_mm3: Mapping[str, float] = field(default_factory=dict)
+    usual: Usual = field(default_factory=Usual)
 
     @property
     def background(self) -> int:
@@ -112,12 +113,15 @@ def _check_weights(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], 
             raise InputError(where, f"the weights '{name}' are not finite", "finite numbers", _BROKEN)
 
 
-def _usual(card: Mapping[str, Any], where: object) -> dict[str, float]:
+def _usual(card: Mapping[str, Any], where: object) -> Usual:
     """Models made before there were any have none."""
-    volumes = card.get("usual_mm3", {})
-    if not isinstance(volumes, Mapping):
-        raise InputError(f"{where}, usual_mm3", f"{volumes!r} is not an object", "volumes by name", _BROKEN)
-    return dict(zip(volumes, _numbers(list(volumes.values()), len(volumes), f"{where}, usual_mm3", 0, 1e9)))
+    return Usual(*(_by_name(card.get(key, {}), f"{where}, {key}", high) for key, high in (("usual_mm3", 1e9), ("usual_intensity", 1))))
+
+
+def _by_name(values: Any, where: str, high: float) -> dict[str, float]:
+    if not isinstance(values, Mapping):
+        raise InputError(where, f"{values!r} is not an object", "numbers by name", _BROKEN)
+    return dict(zip(values, _numbers(list(values.values()), len(values), where, 0, high)))
 
 
 def _percentiles(rule: Any, where: object) -> tuple[float, float]:

@@ -111,7 +111,8 @@ class Segmenter:
         volume = normalise(resampled[None, None], *self.card.percentiles)[0, 0]
         posteriors, notes = self._predict(volume, demand, flips, progress)
         give_strays_away(posteriors, _most_probable(posteriors, range(len(posteriors))).cpu(), self.card.compact, grid.spacing_mm)
-        return self._on_own_grid(posteriors, grid, image.grid, probabilities, notes)
+        quality = self._estimate_quality(posteriors, volume, grid)
+        return self._on_own_grid(posteriors, grid, image.grid, probabilities, quality, notes)
 
     def _demand(self, grid: Grid, own: Grid, probabilities: bool) -> Demand:
         window = (*self.card.window, 1)[:3]
@@ -150,9 +151,13 @@ class Segmenter:
         found = predict(self.network.to(plan.device), volume.to(plan.device), sliding, progress)
         return found.cpu() if plan.device.type == "mps" else found  # Apple's GPU cannot resample volumes
 
-    def _on_own_grid(self, posteriors: Tensor, grid: Grid, own: Grid, keep: bool, notes: list[str]) -> Segmentation:
+    def _estimate_quality(self, posteriors: Tensor, volume: Tensor, grid: Grid) -> dict[str, float]:
         table = self.card.table
-        quality = estimate_quality(posteriors, _cleaned(_most_probable(posteriors, table.values).cpu(), table), table, grid, self.card.usual_mm3)
+        labels = _cleaned(_most_probable(posteriors, table.values).cpu(), table)
+        return estimate_quality(posteriors, labels, volume, table, grid, self.card.usual)
+
+    def _on_own_grid(self, posteriors: Tensor, grid: Grid, own: Grid, keep: bool, quality: dict[str, float], notes: list[str]) -> Segmentation:
+        table = self.card.table
         labels = torch.empty(own.shape, dtype=torch.int32)
         kept = torch.empty(len(table.labels), *own.shape) if keep else None
         sums = torch.zeros(len(table.labels), dtype=torch.float64)

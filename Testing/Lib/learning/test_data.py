@@ -12,7 +12,7 @@ import torch
 from Learn2SynthLib.config import RunConfig
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.labels import load_table
-from Learn2SynthLib.learning.data import Cutting, Example, Place, anchors, bounding_box, cut, fill_gaps, preparation_for, usual_mm3
+from Learn2SynthLib.learning.data import Cutting, Example, Place, anchors, bounding_box, cut, fill_gaps, preparation_for, usual_intensity, usual_mm3
 from Learn2SynthLib.synthesis.classes import TissueClasses
 from Learn2SynthLib.volume.cohort import Subject
 from Learn2SynthLib.volume.files import read_label_map, write_label_map
@@ -89,6 +89,16 @@ def test_usual_volumes_are_medians_over_people_of_what_most_of_them_have() -> No
     voxel = people[0].grid.voxel_mm3
     assert usual_mm3([*people, people[2], people[2]], table) == {table.labels[1].name: pytest.approx(2 * voxel)}
     assert usual_mm3([], table) == {}
+
+
+def test_usual_intensities_are_medians_over_scans_of_the_means_of_what_they_show() -> None:
+    table = load_table("brain-coarse")
+    target = torch.zeros(4, 4, 4, dtype=torch.uint8)
+    target[0], target[1, 0] = 1, 2
+    both, one = example(target), example(target * (target == 1))
+    scans = [replace(e, image=0.1 * e.target + shade) for e, shade in ((both, 0.1), (one, 0.2), (one, 0.7))]
+    assert usual_intensity([*scans, both], table) == {table.labels[1].name: 0.3, table.labels[2].name: 0.3}
+    assert usual_intensity([], table) == usual_intensity([both], table) == {}
 
 
 def test_a_window_as_large_as_the_structures_is_centred_and_a_smaller_one_moves_among_them() -> None:

@@ -79,7 +79,9 @@ def test_every_strategy_runs_and_leaves_a_model_that_segments(
     subject = cohort.of("validation")[0]
     segmentation = Segmenter.load(run.folder).segment(read_image(subject.image))
     assert segmentation.labels.data.shape == (28, 28, 28)
-    assert set(Model.read(run.model_path).card["learned"]) == set(next(e for e in events if e["event"] == "step")["learned"])
+    card = Model.read(run.model_path).card
+    assert set(card["learned"]) == set(next(e for e in events if e["event"] == "step")["learned"])
+    assert card["usual_mm3"] and bool(card["usual_intensity"]) == (strategy != "randomised")  # which no scan taught
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,7 @@ def test_weights_in_half_precision_are_read_as_float32() -> None:
         ({"intensity": {"rule": "percentiles"}}, "intensity"),
         ({"usual_mm3": 7}, "usual_mm3"),
         ({"usual_mm3": {"thalamus": "large"}}, "usual_mm3"),
+        ({"usual_intensity": {"thalamus": 70}}, "usual_intensity"),
     ],
 )
 def test_a_card_that_cannot_be_followed_is_refused_in_one_line(changes: dict[str, Any], word: str) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from Learn2SynthLib.labels import Label, LabelTable
-from Learn2SynthLib.segmentation.quality import CONSTANT, MEAN, OWN, THIN_MM, UNUSUAL, estimate_quality
+from Learn2SynthLib.segmentation.quality import CONSTANT, FOREIGN, MEAN, OWN, THIN_MM, UNUSUAL, Usual, estimate_quality
 from Learn2SynthLib.volume.image import Grid
 
 TABLE = LabelTable("two", (Label(0, "background", (0, 0, 0), scored=False), Label(7, "ball", (1, 1, 1)), Label(-3, "box", (2, 2, 2))))
@@ -23,8 +23,9 @@ def grid(*spacing: float) -> Grid:
     return Grid(SHAPE, np.diag([*(spacing or (1, 1, 1)), 1.0]))
 
 
-def estimated(own: float, mean: float, thin: float, unusual: float = 0) -> float:
-    return 1 / (1 + math.exp(-(CONSTANT + OWN * own + MEAN * mean + THIN_MM * thin + UNUSUAL * unusual)))
+def estimated(own: float, mean: float, thin: float, unusual: float = 0, foreign: float = 0) -> float:
+    sure, all_sure = (math.log(dice / (1 - dice)) for dice in (min(own, 0.98), min(mean, 0.98)))
+    return 1 / (1 + math.exp(-(CONSTANT + OWN * sure + MEAN * all_sure + THIN_MM * thin + UNUSUAL * unusual + FOREIGN * foreign)))
 
 
 def posteriors(*regions: tuple[int, Sequence[slice], float]) -> Tensor:
@@ -41,7 +42,7 @@ def labelled(probabilities: Tensor) -> Tensor:
 
 
 def quality(probabilities: Tensor, where: Grid | None = None, usual_mm3: Mapping[str, float] | None = None) -> dict[str, float]:
-    return estimate_quality(probabilities, labelled(probabilities), TABLE, where or grid(), usual_mm3 or {})
+    return estimate_quality(probabilities, labelled(probabilities), torch.zeros(SHAPE), TABLE, where or grid(), Usual(usual_mm3 or {}))
 
 
 def block(x: int, y: int, z: int, *size: int) -> tuple[slice, ...]:
@@ -87,7 +88,7 @@ def test_what_clean_up_took_away_counts_against_it() -> None:
     labels = labelled(twice)
     labels[block(2, 2, 12)] = 0
     own = 2 * 64 / (64 + 128)
-    assert estimate_quality(twice, labels, TABLE, grid(), {})["ball"] == pytest.approx(estimated(own, (own + 1) / 2, 1.5))
+    assert estimate_quality(twice, labels, torch.zeros(SHAPE), TABLE, grid(), Usual())["ball"] == pytest.approx(estimated(own, (own + 1) / 2, 1.5))
 
 
 def test_an_unusual_volume_lowers_it_too_small_or_too_large() -> None:
@@ -101,6 +102,21 @@ def test_an_unusual_volume_lowers_it_too_small_or_too_large() -> None:
 def test_what_is_usual_may_be_known_of_some_structures_only() -> None:
     found = quality(posteriors(*SURE), usual_mm3={"box": 240.0, "ball": 0.0})
     assert found["ball"] == pytest.approx(estimated(1, 1, 1.5)) and found["box"] == pytest.approx(estimated(1, 1, 52 / 24, math.log(10)))
+
+
+@pytest.mark.parametrize(("seen", "foreign"), [((0.2, 0.5, 0.9), 0), ((0.9, 0.6, 0.2), 1), ((0.5, 0.5, 0.5), 0), ((0.1, 0.8, 0.4), 48 / 74)])
+def test_a_contrast_that_was_not_taught_lowers_all(seen: tuple[float, ...], foreign: float) -> None:
+    names, regions = ("a", "b", "c"), [block(x, 2, 2) for x in (1, 6, 11)]
+    table = LabelTable("three", (TABLE.labels[0], *(Label(k + 1, name, (k, k, k)) for k, name in enumerate(names))))
+    probabilities, volume = torch.zeros(4, *SHAPE), torch.full(SHAPE, 0.3)
+    for k, (region, intensity) in enumerate(zip(regions, seen)):
+        probabilities[(k + 1, *region)], volume[region] = 1, intensity
+    probabilities[0] = 1 - probabilities[1:].sum(0)
+    labels = probabilities.argmax(0).int()
+    known = dict(zip(names, (0.1, 0.4, 0.8)))
+    for usual, lower in ((known, foreign), ({"a": 0.1, "b": 0.4}, 0), ({}, 0)):  # two structures have no contrast
+        found = estimate_quality(probabilities, labels, volume, table, grid(), Usual(intensity=usual))
+        assert found == pytest.approx(dict.fromkeys(names, estimated(1, 1, 1.5, 0, lower)), abs=1e-4)
 
 
 @pytest.mark.parametrize("mass", [0.0, 0.4])
@@ -130,7 +146,7 @@ def ball(noise: float) -> Tensor:
 def test_the_worse_the_image_the_lower_the_quality(structure: str) -> None:
     truth = labelled(ball(0))
     found, dice = [], []
-    for noise in (0, 0.05, 0.1, 0.2, 0.4):
+    for noise in (0, 0.05, 0.1, 0.15, 0.2):
         labels = labelled(ball(noise))
         value = TABLE.labels[BALL if structure == "ball" else BOX].value
         found.append(quality(ball(noise))[structure])
