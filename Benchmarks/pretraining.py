@@ -6,9 +6,9 @@ The network is that of trials.py, unless it is set. The data sets keep their own
 model that is written has the last layer of the first lesson. Beside it lies a checkpoint: the same command resumes a pre-training that was stopped, to the same
 weights. Data: LEARN2SYNTH_DATA or ../shared/data.
 
-Who is taught: by default SynthSeg's label maps, rendered at random, and NiChart's older people (T1 and FLAIR). The six people of the MICCAI 2012 challenge
-(`malf`) are a lesson too, but transfer.py gives their scans, and refuses a model that has seen them. The people of `malf` that measure are no lesson. The crops
-of MSD's hippocampi are left out: they fill a twentieth of a window, and all brain around the hippocampus is labelled background.
+Who is taught: by default SynthSeg's label maps, rendered at random, and NiChart's older people (T1 and FLAIR). The crops of MSD's hippocampi are a lesson
+too (`hippocampus`), but not by default: they fill a twentieth of a window. So are the six people of the MICCAI 2012 challenge (`malf`), but transfer.py gives
+their scans, and refuses a model that has seen them. The people of `malf` that measure are no lesson.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import trials
-from people import malf, nichart, synthseg
+from hippocampus import TABLE as HIPPOCAMPUS
+from people import hippocampi, malf, nichart, synthseg
 
 from Learn2SynthLib.config import RunConfig, build_config
 from Learn2SynthLib.files import written_aside
@@ -56,6 +57,7 @@ class Lesson:
 LESSONS = {
     "synthseg": Lesson("randomised", "brain-sided", synthseg),
     "nichart": Lesson("supervised", "muse", nichart),
+    "hippocampus": Lesson("supervised", str(HIPPOCAMPUS), lambda: list(chain(*hippocampi(str(HIPPOCAMPUS))))),
     "malf": Lesson("supervised", "brain", lambda: malf("train")),
 }
 
