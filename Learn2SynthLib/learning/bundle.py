@@ -101,9 +101,13 @@ def trained_by(model: Model, where: object) -> dict[str, Any]:
 
 
 def take_policy(synthesizer: Synthesizer, model: Model) -> None:
-    """Gives learned draws what the model's training has searched, as its expected policy; nothing where it searched nothing."""
+    """Gives learned draws what the model's training has searched, as its expected policy; nothing where it searched nothing.
+
+    Where flips are forbidden they stay so: the target may have a structure of one side without partner.
+    """
     learned = as_settings({name: entry["learned"] for name, entry in (model.card.get("learned") or {}).items()})
-    searched = {name: value for name, value in learned.items() if name not in synthesizer.ranges.ends}
+    kept = {*synthesizer.ranges.ends, *(["flip"] if synthesizer.ranges.config.flip == 0 else [])}
+    searched = {name: value for name, value in learned.items() if name not in kept}
     checked = from_json(SynthesisConfig, searched, "what the model has learned")
     synthesizer.ranges.adopt({name: getattr(checked, name) for name in searched})
 

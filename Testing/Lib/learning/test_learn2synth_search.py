@@ -170,6 +170,8 @@ def test_both_are_used_again(both: Tiny, make_task: MakeTask, cohort: Cohort, tm
     further = Learn2Synth(make_task(both(*begin, search="warp_spacing_mm")))
     assert searched(further)["warp_spacing_mm"] == pytest.approx(searched(first)["warp_spacing_mm"], rel=0.02)
     assert further.learned()["flip"] == first.learned()["flip"]
+    forbidden = Learn2Synth(make_task(both(*begin, "synthesis.flip=0", search="[]"))).task.synthesizer.ranges
+    assert forbidden.taught.flip == 0 and forbidden.taught.warp_mm == first.task.synthesizer.ranges.taught.warp_mm
 
 
 def test_a_search_goes_on_from_its_state(both: Tiny, make_task: MakeTask) -> None:
