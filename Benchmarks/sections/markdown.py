@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 NOT_RUN = "not run"
+_A_GLANCE = 6  # names that are read at a glance
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,14 @@ def listed(values: Iterable[Any]) -> str:
 
 def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def left_out(names: Sequence[str]) -> list[str]:
+    """A block that says what was not run, folded where that is much; none where all was."""
+    told = listed(f"`{name}`" for name in names)
+    if len(names) > _A_GLANCE:
+        return [details(f"{NOT_RUN.capitalize()}: {len(names)} others", told)]
+    return [f"{NOT_RUN.capitalize()}: {told}."] if names else []
 
 
 def duration(seconds: float) -> str:

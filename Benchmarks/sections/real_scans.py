@@ -9,7 +9,7 @@ from statistics import fmean
 from trials import MAIN, OURS
 
 from . import figures
-from .markdown import NOT_RUN, Section, counted, details, duration, interval, listed, number, picture, points, small, table, versions
+from .markdown import NOT_RUN, Section, counted, details, duration, interval, left_out, listed, number, picture, points, small, table, versions
 from .samples import IN_DOMAIN, LEVEL, OUT_OF_DOMAIN, RESAMPLES, ROWS, SHIFTED, SITES, Record, Sample, Setup, Trials
 from .targets import checklist
 
@@ -87,25 +87,28 @@ def curve(trials: Trials, method: str, setups: Sequence[Setup]) -> list[tuple[in
 
 
 def tables(trials: Trials, setup: Setup) -> Iterator[str]:
+    """Of the methods that were run; the others by name."""
+    run = [method for method in MAIN if trials.chosen(method, setup)]
     yield f"### {setup}"
-    yield dice(trials, setup)
+    yield dice(trials, setup, run)
+    yield from left_out([method for method in MAIN if method not in run])
     yield f"`{OURS}` minus each other method, in points of Dice:"
-    yield comparisons(trials, setup)
-    yield details(f"Structures in domain: Dice and 95 % Hausdorff distance in mm, {setup}", structures(trials, setup))
+    yield comparisons(trials, setup, [method for method in run if method != OURS])
+    yield details(f"Structures in domain: Dice and 95 % Hausdorff distance in mm, {setup}", structures(trials, setup, run))
 
 
-def dice(trials: Trials, setup: Setup) -> str:
+def dice(trials: Trials, setup: Setup, methods: Sequence[str]) -> str:
     """The best method of each row is bold."""
     means = {**{row: (row,) for row in ROWS}, "mean out of domain": OUT_OF_DOMAIN}
-    rows = [[name, *best_bold([trials.sample(method, setup, of) for method in MAIN])] for name, of in means.items()]
-    records = [list(trials.chosen(method, setup).values()) for method in MAIN]
+    rows = [[name, *best_bold([trials.sample(method, setup, of) for method in methods])] for name, of in means.items()]
+    records = [list(trials.chosen(method, setup).values()) for method in methods]
     rows.append(["seeds", *(seeds_told(len(same)) for same in records)])
-    rows.append(["seconds of a training", *(f"{fmean(r['seconds'] for r in same):.0f}" if same else NOT_RUN for same in records)])
-    return table(["Dice", *MAIN], rows)
+    rows.append(["seconds of a training", *(f"{fmean(r['seconds'] for r in same):.0f}" for same in records)])
+    return table(["Dice", *methods], rows)
 
 
 def seeds_told(count: int) -> str:
-    return small("1", "intervals over people only") if count == 1 else str(count or NOT_RUN)
+    return small("1", "intervals over people only") if count == 1 else str(count)
 
 
 def best_bold(samples: Sequence[Sample]) -> list[str]:
@@ -114,10 +117,9 @@ def best_bold(samples: Sequence[Sample]) -> list[str]:
     return [small(f"**{mean}**" if mean == best else mean, interval(*sample.interval, ".3f")) if sample else mean for sample, mean in zip(samples, means)]
 
 
-def comparisons(trials: Trials, setup: Setup) -> str:
+def comparisons(trials: Trials, setup: Setup, others: Sequence[str]) -> str:
     """Pair by pair: where it was taught, and where it was not."""
     columns = {"in domain": IN_DOMAIN, "mean of the shifts": SHIFTED, **{site: (site,) for site in SITES}}
-    others = [method for method in MAIN if method != OURS]
     rows = [[f"`{other}`", *(compared(trials.difference(OURS, other, setup, of)) for of in columns.values())] for other in others]
     return table(["minus", *columns], rows)
 
@@ -130,11 +132,11 @@ def compared(difference: Sample) -> str:
     return small(points(difference.mean), f"{interval(100 * low, 100 * high, '+.1f')}; {p}, {difference.pairs} pairs")
 
 
-def structures(trials: Trials, setup: Setup) -> str:
-    records = [record for method in MAIN for record in trials.chosen(method, setup).values()]
+def structures(trials: Trials, setup: Setup, methods: Sequence[str]) -> str:
+    records = [record for method in methods for record in trials.chosen(method, setup).values()]
     scans = (scan for record in records for scan in record["rows"][IN_DOMAIN[0]].values())
     names = dict.fromkeys(name for scan in scans for name in scan["dice"] if name != "mean")
-    return table(["", *MAIN], [[name, *(structure(trials, method, setup, name) for method in MAIN)] for name in names])
+    return table(["", *methods], [[name, *(structure(trials, method, setup, name) for method in methods)] for name in names])
 
 
 def structure(trials: Trials, method: str, setup: Setup, name: str) -> str:

@@ -9,7 +9,7 @@ from trials import MAIN, METHODS
 
 from Learn2SynthLib.config import STRATEGIES
 
-from .markdown import NOT_RUN, table
+from .markdown import left_out, table
 from .real_scans import best_bold
 from .samples import IN_DOMAIN, OUT_OF_DOMAIN, SHIFTED, SITES, Setup, Trials
 
@@ -50,19 +50,20 @@ def linked(name: str, pages: Path) -> str:
 
 def figures(trials: Trials) -> Iterator[str]:
     for setup in (Setup(STEPS, scans) for scans in SCANS):
+        fitting = [name for name in MAIN if METHODS[name].fewest <= setup.scans]
+        run = [method for method in fitting if trials.chosen(method, setup)]
         yield f"## {setup}"
         yield "Mean Dice of twelve structures, with 95 % intervals; minutes of the fastest training on one core, while other programs ran."
-        yield table(["", *COLUMNS, "seeds", "minutes"], lines(trials, setup))
+        yield table(["", *COLUMNS, "seeds", "minutes"], lines(trials, setup, run))
+        yield from left_out([method for method in fitting if method not in run])
 
 
-def lines(trials: Trials, setup: Setup) -> list[list[str]]:
+def lines(trials: Trials, setup: Setup, methods: Sequence[str]) -> list[list[str]]:
     """A line a method, the best of each column in bold."""
-    methods = [name for name in MAIN if METHODS[name].fewest <= setup.scans]
     columns = [best_bold([trials.sample(method, setup, rows) for method in methods]) for rows in COLUMNS.values()]
     return [[method, *cells, *cost(trials, method, setup)] for method, *cells in zip(methods, *columns)]
 
 
 def cost(trials: Trials, method: str, setup: Setup) -> Sequence[str]:
     records = trials.chosen(method, setup).values()
-    minutes = [record["seconds"] / 60 for record in records]
-    return (str(len(records)), f"{min(minutes):.0f}") if minutes else (NOT_RUN, NOT_RUN)
+    return str(len(records)), f"{min(record['seconds'] for record in records) / 60:.0f}"

@@ -7,7 +7,7 @@ from statistics import fmean
 
 from trials import ABLATIONS, EARLY, FROM_THE_START, OURS, PARTS, Method
 
-from .markdown import NOT_RUN, Section, listed, points, small, table
+from .markdown import NOT_RUN, Section, left_out, listed, points, small, table
 from .real_scans import made_by
 from .samples import IN_DOMAIN, SHIFTED, SITES, Setup, Trials
 
@@ -38,9 +38,7 @@ def beside(trials: Trials, setup: Setup, methods: Mapping[str, Method], base: st
     others = [method for method in methods if method != base]
     run = [method for method in others if trials.chosen(method, setup)]
     yield table(["Dice", *COLUMNS, "seeds", "seconds"], [line(trials, setup, method, base) for method in (base, RIVAL, *run)])
-    left = [f"`{method}`" for method in others if method not in run]
-    if left:
-        yield f"{NOT_RUN.capitalize()}: {listed(left)}."
+    yield from left_out([method for method in others if method not in run])
 
 
 def line(trials: Trials, setup: Setup, method: str, base: str) -> list[str]:
