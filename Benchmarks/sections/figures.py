@@ -83,14 +83,13 @@ def draw_curve(ax: Axes, method: str, points: Curve, aside: float) -> None:
     ax.plot(scans + aside, means, color=colour, marker=marker, linestyle=line, label=method)
 
 
-def heat_map(values: Sequence[Sequence[float | None]], rows: Sequence[str], columns: Sequence[str], title: str, path: Path) -> None:
-    """Values from 0 to 1, each written into its field; None: not run."""
-    numbers = np.array([[math.nan if value is None else value for value in line] for line in values])
+def heat_map(values: Sequence[Sequence[float]], rows: Sequence[str], columns: Sequence[str], title: str, path: Path) -> None:
+    """Values from 0 to 1, each written into its field."""
+    numbers = np.array(values)
     figure, ax = pyplot.subplots(figsize=(1.6 + 0.85 * len(columns), 0.9 + 0.3 * len(rows)))
     ax.imshow(numbers, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (r, c), value in np.ndenumerate(numbers):
-        told, colour = ("not run", FAINT) if math.isnan(value) else (f"{value:.2f}", "white" if value > 0.6 else INK)
-        ax.text(c, r, told, ha="center", va="center", color=colour, fontsize=8)
+        ax.text(c, r, f"{value:.2f}", ha="center", va="center", color="white" if value > 0.6 else INK, fontsize=8)
     ax.set_xticks(range(len(columns)), [fill(name, 12) for name in columns], fontsize=8)
     ax.set_yticks(range(len(rows)), rows)
     ax.set_title(title)

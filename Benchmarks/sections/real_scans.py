@@ -74,9 +74,10 @@ def drawn(trials: Trials, setups: Sequence[Setup], pictures: Path) -> Iterator[s
     figures.curves(panels, pictures / "dice-by-scans.png")
     yield picture(pictures / "dice-by-scans.png", "Dice in domain over the number of annotated scans, with 95 % intervals")
     for steps, same in by_steps.items():
-        samples = [[trials.sample(method, same[-1], (row,)) for method in MAIN] for row in ROWS]
+        run = [method for method in MAIN if trials.chosen(method, same[-1])]
+        means = [[trials.sample(method, same[-1], (row,)).mean for method in run] for row in ROWS]
         path = pictures / f"dice-by-row-{steps}.png"
-        figures.heat_map([[sample.mean if sample else None for sample in line] for line in samples], ROWS, list(MAIN), f"Dice, {same[-1]}", path)
+        figures.heat_map(means, ROWS, run, f"Dice, {same[-1]}", path)
         yield picture(path, f"Dice of every measured row and method, {same[-1]}")
 
 
