@@ -106,6 +106,8 @@ ABLATIONS = {
     "learn2synth, as in the paper": _taught("objective=loss", "begin=prior", "share=0", *LONG_AND_FAST),
     "learn2synth, exact": _taught("hypergradient=exact"),
     **{f"learn2synth, {part} of the wide images in contrast alone": _taught(f"any_contrast={part}") for part in (0.0, 0.5, 1.0)},
+    "learn2synth, any scanner": _taught("any_scanner=0.5"),
+    "learn2synth, nothing wide, any scanner": _taught("share=0", "any_scanner=0.5"),
     **{f"learn2synth, share {share}": _taught(f"share={share}") for share in (0.25, 0.375, 0.75)},
     **{f"learn2synth, wide from {part} of the run on": _taught(f"wide_from={part}") for part in (0.0, 0.5)},
     **{f"learn2synth, outer rate {rate}": _taught(f"lr={rate}") for rate in (0.001, 0.01, 0.03)},
@@ -266,7 +268,7 @@ def relevant(config: dict[str, Any]) -> dict[str, Any]:
     """
     ours = config.get("learn2synth", {})
     others = STRATEGIES.keys() - {config["strategy"], "supervised", *(["policy_search"] if ours.get("search") else [])}
-    idle = () if ours.get("share") else ("any_contrast", "wide_from")
+    idle = () if ours.get("share") or ours.get("any_scanner") else ("any_contrast", "wide_from")
     changed = config | {"learn2synth": {key: value for key, value in ours.items() if key not in idle}, "target": Path(config["target"]).name}
     return {key: value for key, value in changed.items() if key not in others}
 

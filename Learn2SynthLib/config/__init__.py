@@ -4,7 +4,7 @@ from .building import build_config, explain_settings, read_preset
 from .networks import ARCHITECTURES, NetworkConfig
 from .run import RunConfig
 from .strategies import MEASURED, PRIOR, STRATEGIES
-from .synthesis import ANY_CONTRAST, CONTRAST, LEARNABLE, MEASURABLE, SEARCHABLE, GridConfig, SynthesisConfig
+from .synthesis import ANY_CONTRAST, CONTRAST, LEARNABLE, MEASURABLE, SCANNER, SEARCHABLE, GridConfig, SynthesisConfig
 
 __all__ = [
     "ANY_CONTRAST",
@@ -14,6 +14,7 @@ __all__ = [
     "MEASURABLE",
     "MEASURED",
     "PRIOR",
+    "SCANNER",
     "SEARCHABLE",
     "STRATEGIES",
     "GridConfig",

@@ -109,6 +109,9 @@ class Learn2SynthConfig:
     share: float = setting(0.5, "part of each batch drawn from the wide prior, so that the network serves any contrast; 0: none", low=0, high=0.95)
     wide_from: float = setting(0.33, "part of the run before batches hold wide images: anatomy is learned faster from the scans' contrast", low=0, high=1)
     any_contrast: float = setting(0.75, "part of these that is wide in contrast alone, all else drawn as learned: images like the scans", low=0, high=1)
+    any_scanner: float = setting(
+        0.0, "part of the learned images that is wide in gamma, bias field, blur and noise alone, from wide_from on: for scans worse than these", low=0, high=1
+    )
     hypergradient: str = setting("one_sided", "exact, or the cheaper finite differences", choices=("exact", "one_sided", "central"))
     begin: str = setting(
         MEASURED, "where the synthesis begins: measured (as the annotated scans show it), prior, or a model or run whose learned synthesis is used again"

@@ -10,6 +10,7 @@ from ..settings import setting
 ANY_CONTRAST = "any"
 LEARNABLE = ("contrast_mean", "contrast_spread", "texture", "gamma", "bias", "blur_mm", "noise")
 CONTRAST = LEARNABLE[:2]
+SCANNER = LEARNABLE[3:]
 SEARCHABLE = (
     *("rotation_degrees", "rotation_chance", "scaling", "scaling_chance", "warp_mm", "warp_spacing_mm", "warp_chance", "gamma", "gamma_chance"),  # the paper's
     *("flip", "crop", "noise", "bias", "blur_mm", "thick_slices", "slice_thickness_mm", "dark_background", "skull_strip"),

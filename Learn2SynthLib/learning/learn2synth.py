@@ -106,10 +106,13 @@ class Learn2Synth(Strategy):
 
     def _batch(self, index: int, teach: bool) -> Batch:
         size = self.task.config.batch_size
-        count = self.settings.share * size if _is_wide(self.task.config, index) else 0.0
+        widens = _is_wide(self.task.config, index)
+        count = self.settings.share * size if widens else 0.0
         wide = min(size - 1 if teach else size, in_step(count, index))  # a lesson needs learned images
         any_contrast = min(wide, in_step(self.settings.any_contrast * count, index))
-        maps, draws = self.task.synthetic(index, [not any_contrast <= k < wide for k in range(size)], any_contrast=any_contrast)
+        any_scanner = min(size - wide, in_step(self.settings.any_scanner * (size - count), index)) if widens and not teach else 0
+        parts = ["contrast"] * any_contrast + [""] * (size - any_contrast - any_scanner) + ["scanner"] * any_scanner
+        maps, draws = self.task.synthetic(index, [not any_contrast <= k < wide for k in range(size)], wide=parts)
         with torch.set_grad_enabled(teach):
             images, target = self.task.synthesizer.render(maps[wide:], draws[wide:])
         with torch.no_grad():

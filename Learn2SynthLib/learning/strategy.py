@@ -43,11 +43,12 @@ class Task:
     def cutting(self) -> Cutting:
         return Cutting(self.synthesizer.source_shape, self.synthesizer.window.shape)
 
-    def synthetic(self, step: int, learned: Sequence[bool], purpose: str = "synthetic", any_contrast: int = 0) -> tuple[Maps, list[SynthesisDraw]]:
-        """Label-map windows and draws of one step; entry k of `learned` chooses the ranges of image k; the first `any_contrast` take no learned contrast."""
+    def synthetic(self, step: int, learned: Sequence[bool], purpose: str = "synthetic", wide: Sequence[str] = ()) -> tuple[Maps, list[SynthesisDraw]]:
+        """Label-map windows and draws of one step; entry k of `learned` chooses the ranges of image k, that of `wide` what of it is wide nevertheless."""
         rngs = self._streams(purpose, step, len(learned))
         maps = self.cutting.maps(self.label_maps, [self.cutting.place(self.label_maps, rng) for rng in rngs], self.device)
-        return maps, [self.synthesizer.draw(rng, flag, k < any_contrast) for k, (rng, flag) in enumerate(zip(rngs, learned))]
+        parts = wide or [""] * len(learned)
+        return maps, [self.synthesizer.draw(rng, flag, part) for rng, flag, part in zip(rngs, learned, parts, strict=True)]
 
     def randomised(self, step: int, count: int) -> tuple[Tensor, Tensor]:
         """Images and targets drawn from the prior alone."""

@@ -7,27 +7,27 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from ..config import CONTRAST, LEARNABLE, SynthesisConfig
+from ..config import CONTRAST, LEARNABLE, SCANNER, SynthesisConfig
 from ..errors import InputError, nearest
 
 POSE = ("flip", "rotation_degrees", "scaling", "shear", "translation_mm", "warp_mm", "warp_spacing_mm", "crop")  # what moves or cuts the target too
 STRIPPINGS = ("none", "keep fluid", "brain only")
+WIDE = {"": (), "contrast": CONTRAST, "scanner": SCANNER}
 
 
 @dataclass(frozen=True)
 class SynthesisDraw:
     """The random choices behind one image; plain numbers, JSON-ready.
 
-    learned: the learnable parameters come from the learned ranges, otherwise from the prior. any_contrast: those of contrast come from the prior
-    nevertheless. positions: for each learnable
-    parameter its place in its range, 0 (low end) to 1 (high end), one per class, scale or image. seed: the fields of noise,
-    texture, bias and warp are functions of it. The rest is in the units of SynthesisConfig; what does not apply to this image is 0
-    (scaling: 1), but for gamma, which has its place in its range nevertheless.
+    learned: the learnable parameters come from the learned ranges, otherwise from the prior. wide: which of them come from the prior nevertheless, those of
+    `contrast`, of the `scanner`, or none. positions: for each learnable parameter its place in its range, 0 (low end) to 1 (high end), one per class, scale
+    or image. seed: the fields of noise, texture, bias and warp are functions of it. The rest is in the units of SynthesisConfig; what does not apply to this
+    image is 0 (scaling: 1), but for gamma, which has its place in its range nevertheless.
     """
 
     seed: int
     learned: bool
-    any_contrast: bool
+    wide: str
     flip: bool
     rotation_degrees: tuple[float, ...]
     scaling: tuple[float, ...]
@@ -48,7 +48,7 @@ class SynthesisDraw:
 
     def takes_learned(self, parameter: str) -> bool:
         """Whether a learnable parameter comes from its learned range."""
-        return self.learned and not (self.any_contrast and parameter in CONTRAST)
+        return self.learned and parameter not in WIDE[self.wide]
 
     def in_pose_of(self, other: SynthesisDraw) -> SynthesisDraw:
         """This draw where that of another deforms, flips and cuts."""
@@ -66,8 +66,8 @@ class SynthesisDraw:
         missing = [key for key in known if key not in record]
         if missing:
             raise InputError(where, f"lacks {', '.join(missing)}", "a draw written by learn2synth preview")
-        if not isinstance(record["positions"], Mapping) or record["stripping"] not in STRIPPINGS:
-            raise InputError(where, "has no positions, or another stripping than there is", "a draw written by learn2synth preview")
+        if not isinstance(record["positions"], Mapping) or record["stripping"] not in STRIPPINGS or record["wide"] not in WIDE:
+            raise InputError(where, "has no positions, or another stripping or width than there is", "a draw written by learn2synth preview")
         values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
         values["positions"] = {key: tuple(value) for key, value in record["positions"].items()}
         return cls(**values)
@@ -86,13 +86,13 @@ class DrawSizes:
         return {"contrast_mean": self.classes, "contrast_spread": self.classes, "bias": self.scales}.get(parameter, 1)
 
 
-def draw(config: SynthesisConfig, sizes: DrawSizes, rng: random.Random, learned: bool = False, any_contrast: bool = False) -> SynthesisDraw:
+def draw(config: SynthesisConfig, sizes: DrawSizes, rng: random.Random, learned: bool = False, wide: str = "") -> SynthesisDraw:
     """One draw; the same generator state gives the same draw whether or not it is learned."""
     n, pairs = sizes.ndim, sizes.ndim * (sizes.ndim - 1) // 2
     everything = SynthesisDraw(
         seed=rng.getrandbits(53),
         learned=learned,
-        any_contrast=any_contrast,
+        wide=wide,
         flip=rng.random() < config.flip,
         rotation_degrees=_uniform(rng, config.rotation_degrees, pairs),
         scaling=_uniform(rng, config.scaling, n),

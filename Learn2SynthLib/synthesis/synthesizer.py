@@ -57,8 +57,8 @@ class Synthesizer(nn.Module):
         """Shape of the windows to cut from label maps: the image and a margin that deformation may draw in."""
         return tuple(size + 2 * round(size / 8) for size in self.window.shape)
 
-    def draw(self, rng: random.Random, learned: bool = False, any_contrast: bool = False) -> SynthesisDraw:
-        return draw(self.ranges.taught if learned else self.config, self.sizes, rng, learned, any_contrast)
+    def draw(self, rng: random.Random, learned: bool = False, wide: str = "") -> SynthesisDraw:
+        return draw(self.ranges.taught if learned else self.config, self.sizes, rng, learned, wide)
 
     def render(self, maps: Maps, draws: Sequence[SynthesisDraw]) -> tuple[Tensor, Tensor]:
         """Images (B, 1, *shape) in [0, 1] and targets (B, *shape) of int64; the same draws give the same images, and none give none."""

@@ -46,18 +46,21 @@ def test_the_network_begins_on_learned_images_alone(tiny: Callable[..., RunConfi
 
 
 def test_parts_of_a_small_batch_hold_over_several(tiny: Callable[..., RunConfig], make_task: Callable[..., Task], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of two images one is wide, in three steps of four in contrast alone."""
-    strategy = Learn2Synth(make_task(tiny(2, "learn2synth.share=0.5", "learn2synth.any_contrast=0.75", "batch_size=2")))
+    """Of two images one is wide, in three steps of four in contrast alone; the other is wide in the scanner in every second step."""
+    settings = ("learn2synth.share=0.5", "learn2synth.any_contrast=0.75", "learn2synth.any_scanner=0.5", "batch_size=2")
+    strategy = Learn2Synth(make_task(tiny(2, *settings)))
     asked, synthetic = [], strategy.task.synthetic
 
-    def ask(index: int, learned: list[bool], any_contrast: int) -> object:
-        asked.append((learned, any_contrast))
-        return synthetic(index, learned, any_contrast=any_contrast)
+    def ask(index: int, learned: list[bool], wide: list[str]) -> object:
+        asked.append((learned, wide))
+        return synthetic(index, learned, wide=wide)
 
     monkeypatch.setattr(strategy.task, "synthetic", ask)
     for index in range(8):
         assert len(strategy._batch(index, teach=False).wide) == 1
-    assert sorted(asked) == 2 * [([False, True], 0)] + 6 * [([True, True], 1)]
+    assert [learned for learned, _ in asked].count([False, True]) == 2
+    contrasts, scanners = ([wide[k] for _, wide in asked] for k in (0, 1))
+    assert contrasts.count("contrast") == 6 and scanners.count("scanner") == 4 and {*contrasts, *scanners} == {"contrast", "scanner", ""}
 
 
 @pytest.mark.parametrize(("share", "size", "wide"), [(0.5, 1, [0, 1, 0, 1]), (0.75, 2, [1, 2, 1, 2]), (0.95, 1, [0, 1, 1, 1])])
@@ -71,9 +74,14 @@ def test_a_batch_may_be_wide_altogether_but_where_it_teaches(
     strategy._train(3)
 
 
-def test_part_of_the_wide_images_is_wide_in_contrast_alone(tiny: Callable[..., RunConfig], make_task: Callable[..., Task]) -> None:
-    """Of eight images four are wide, of these three in contrast alone: their contrast is the prior's, all else the learned one's."""
-    strategy = Learn2Synth(make_task(tiny(2, "learn2synth.share=0.5", "learn2synth.any_contrast=0.75", "learn2synth.begin=prior", "batch_size=8")))
+@pytest.mark.parametrize("teach", [False, True])
+def test_images_that_are_wide_in_a_part_alone(teach: bool, tiny: Callable[..., RunConfig], make_task: Callable[..., Task]) -> None:
+    """Of eight images four are wide, of these three in contrast alone: their contrast is the prior's, all else the learned one's.
+
+    Of the four others two are wide in the scanner alone, but where the synthesis is taught by them.
+    """
+    settings = ("learn2synth.share=0.5", "learn2synth.any_contrast=0.75", "learn2synth.any_scanner=0.5", "learn2synth.begin=prior", "batch_size=8")
+    strategy = Learn2Synth(make_task(tiny(2, *settings)))
     ranges = strategy.task.synthesizer.ranges
     with torch.no_grad():
         for ends in ranges.ends.values():
@@ -81,12 +89,24 @@ def test_part_of_the_wide_images_is_wide_in_contrast_alone(tiny: Callable[..., R
     shown: list[Values] = []
     render = strategy.task.synthesizer.render
     strategy.task.synthesizer.render = lambda maps, draws: shown.append(strategy.task.synthesizer.values(draws)) or render(maps, draws)  # type: ignore[func-returns-value,method-assign,return-value]
-    strategy._batch(0, teach=False)
+    strategy._batch(0, teach)
     learned, wide = shown
-    highest = ranges.bounds["noise"][1]
-    assert (learned["noise"] == highest).all() and (learned["contrast_mean"] == 1).all()
+    highest, own = ranges.bounds["noise"][1], 4 if teach else 2
+    assert (learned["noise"][:own] == highest).all() and (learned["noise"][own:] < highest).all() and (learned["contrast_mean"] == 1).all()
     assert (wide["noise"][:3] == highest).all() and (wide["noise"][3:] < highest).all()
     assert (wide["contrast_mean"] < 1).any(1).all()
+
+
+def test_images_may_be_wide_in_the_scanner_where_none_is_wide_in_contrast(
+    tiny: Callable[..., RunConfig], make_task: Callable[..., Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ("learn2synth.share=0", "learn2synth.any_scanner=0.5", "learn2synth.wide_from=0.5", "batch_size=2")
+    strategy = Learn2Synth(make_task(tiny(2, *settings, steps=4)))
+    asked, synthetic = [], strategy.task.synthetic
+    monkeypatch.setattr(strategy.task, "synthetic", lambda index, learned, wide: asked.append((learned, wide)) or synthetic(index, learned, wide=wide))  # type: ignore[func-returns-value]
+    for index in range(4):
+        assert len(strategy._batch(index, teach=False).images) == 2
+    assert asked == 2 * [([True, True], ["", ""])] + 2 * [([True, True], ["", "scanner"])]
 
 
 @pytest.mark.parametrize(

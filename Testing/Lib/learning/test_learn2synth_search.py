@@ -114,10 +114,10 @@ def test_scans_choose_policies_and_never_weights(both: Tiny, make_task: MakeTask
     assert losses[0]["scored_loss"] != losses[1]["scored_loss"]
 
 
-def test_wide_images_do_not_follow_a_policy_and_those_wide_in_contrast_alone_do(both: Tiny, make_task: MakeTask) -> None:
+def test_wide_images_do_not_follow_a_policy_and_those_wide_in_a_part_do(both: Tiny, make_task: MakeTask) -> None:
     task = Learn2Synth(make_task(both("learn2synth.begin=prior", search="flip,warp_spacing_mm"))).task
     task.synthesizer.ranges.adopt({"flip": 1.0, "warp_spacing_mm": 30.0})
-    _, draws = task.synthetic(0, [True] * 20 + [False] * 20, any_contrast=10)
+    _, draws = task.synthetic(0, [True] * 20 + [False] * 20, wide=["contrast"] * 10 + ["scanner"] * 5 + [""] * 25)
     assert all(d.flip and d.warp_spacing_mm == 30 for d in draws[:20])
     assert not all(d.flip for d in draws[20:]) and all(d.warp_spacing_mm == task.config.synthesis.warp_spacing_mm for d in draws[20:])
 
