@@ -21,13 +21,13 @@ other people: scans of the very kind that was given, the mean of eight shifts of
 measured, and the other numbers of scans, stand in [results.md](results.md). At the end: pretrained weights, and `policy_search` on
 data like those of its paper.
 
-**Which to take.** To segment several contrasts, with at least one scan annotated: `learn2synth`. To segment scans of the annotated kind alone:
-`learn2synth` with `learn2synth.share=0` (*nothing wide*), which needs one annotated scan, or `supervised`, which with several is as good, and better
-where noise, bias field or gamma differ from theirs. Without any annotated scan: `randomised`. Where only a few structures of the scans are annotated,
-`supervised` for scans of this kind alone, and for several contrasts `learn2synth` or `mixed` ([figures](results.md#scans-of-another-kind)). The others
-are here for comparison, and for what each alone can use: scans without labels (`learned_transforms`), hard examples that the network makes itself
-(`cooperative`), searched deformation and probabilities (`policy_search`). With any of them, a training can begin with the weights of another
-([`--pretrained`](strategies/transfer.md)).
+**Which to take.** To segment several contrasts, with at least one scan annotated: `learn2synth`. To segment scans of the annotated kind alone: `learn2synth`
+with `learn2synth.share=0` (*nothing wide*), which needs one annotated scan, or `supervised`, which with several is as good, and better where noise, bias
+field or gamma differ from theirs (`learn2synth.any_scanner=0.5` makes up for most of that). Without any annotated scan: `randomised`. Where only a few
+structures of the scans are annotated, `supervised` for scans of this kind alone, and for several contrasts `learn2synth` or `mixed`
+([figures](results.md#scans-of-another-kind)). The others are here for comparison, and for what each alone can use: scans without labels
+(`learned_transforms`), hard examples that the network makes itself (`cooperative`), searched deformation and probabilities (`policy_search`). With any of
+them, a training can begin with the weights of another ([`--pretrained`](strategies/transfer.md)).
 
 This page is made by `python Benchmarks/pages.py` from the files in `Benchmarks/results/`, and is not edited by hand."""
 COLUMNS = {"same kind": IN_DOMAIN, "mean of the shifts": SHIFTED, "inverted": ("inverted",), **{site: (site,) for site in SITES}, "all others": OUT_OF_DOMAIN}
