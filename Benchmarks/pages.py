@@ -5,8 +5,7 @@
 Reads trials.jsonl, hippocampus.jsonl, transfer.jsonl, recovery.json, gradients.json and quality.json, whatever there is of them; what was not run is said to
 be. Pictures are written into a folder beside the page with its name. Remarks by hand belong into remarks.md beside the results: what stands there under a
 section's heading (`## Real scans`) is put at that section's end. --pictures also draws the shifted scans anew, for which it reads the data: LEARN2SYNTH_DATA or
-../shared/data.
-Needs matplotlib.
+../shared/data. Needs matplotlib.
 """
 
 from __future__ import annotations

@@ -18,9 +18,9 @@ from ..synthesis import contrast
 from ..synthesis.synthesizer import Synthesizer
 from ..volume.cohort import FILES
 from ..volume.intensity import HIGH, LOW
-from .data import usual_intensity, usual_mm3
 from .policy import as_settings
 from .strategy import Strategy
+from .usual import usual_intensity, usual_mm3
 
 CITATION = (
     "Hu X, Zeng X, Puonti O, Iglesias JE, Fischl B, Balbastre Y. "

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.ndimage import distance_transform_edt
@@ -17,7 +16,6 @@ from torch import Tensor
 from ..config import RunConfig
 from ..errors import InputError
 from ..labels import LabelTable, load_table, some
-from ..segmentation.quality import structure_means
 from ..synthesis.classes import TissueClasses
 from ..synthesis.synthesizer import Maps
 from ..volume.cohort import ANATOMY_TABLE, Subject
@@ -278,23 +276,3 @@ def _on_model_grid(subject: Subject, image: Image | None, spacing_mm: Sequence[f
 def preparation_for(config: RunConfig, tables: Iterable[str]) -> Preparation:
     """The preparation that a configuration asks for, for subjects labelled in `tables`."""
     return Preparation(config.grid.spacing_mm, load_table(config.target), tissue_classes(tables), config.synthesis.fluid_mm)
-
-
-def volumes_mm3(example: Example, count: int) -> np.ndarray:
-    """Volume of each of the `count` target labels."""
-    return torch.bincount(example.target.flatten().long(), minlength=count).numpy() * example.grid.voxel_mm3
-
-
-def usual_mm3(examples: Iterable[Example], table: LabelTable) -> dict[str, float]:
-    """Median volume over people of every structure of the target table that most of them have, by name."""
-    people = {example.name: example for example in examples}
-    medians = np.median([volumes_mm3(person, len(table.labels)) for person in people.values()], axis=0) if people else []
-    return {label.name: round(float(volume), 1) for label, volume in zip(table.labels, medians) if label.value and volume}
-
-
-def usual_intensity(scans: Iterable[Example], table: LabelTable) -> dict[str, float]:
-    """Median over scans of the mean intensity, 0 to 1, of every structure of the target table that any of them shows, by name."""
-    names, rows = zip(*((label.name, row) for row, label in enumerate(table.labels) if label.value))
-    means = [structure_means(scan.image, scan.target, rows) for scan in scans if scan.image is not None]
-    medians = torch.stack(means).nanmedian(0).values.tolist() if means else []
-    return {name: round(mean, 4) for name, mean in zip(names, medians) if math.isfinite(mean)}

@@ -62,7 +62,7 @@ def figures(posteriors: Tensor, labels: Tensor, volume: Tensor, table: LabelTabl
     thin = _surface_mm2(labels, table.values, grid)[structures] / volumes
     unusual = (volumes / _known(usual.mm3, table)).log().abs().nan_to_num(0)
     means = structure_means(volume, labels, [label.value for label in table.foreground])
-    foreign = _foreign(means, _known(usual.intensity, table))
+    foreign = foreignness(means, _known(usual.intensity, table))
     sure, all_sure = (dice.clamp(max=_SURE).logit() for dice in (own, own.mean().expand_as(own)))
     return torch.stack([sure, all_sure, thin, unusual, foreign.expand_as(own)], dim=1)
 
@@ -77,7 +77,8 @@ def _known(usual: Mapping[str, float], table: LabelTable) -> Tensor:
     return torch.tensor([usual.get(label.name) or math.nan for label in table.foreground], dtype=torch.float64)
 
 
-def _foreign(means: Tensor, usual: Tensor) -> Tensor:
+def foreignness(means: Tensor, usual: Tensor) -> Tensor:
+    """How foreign the intensities of structures (n,) are to the usual ones (n,), 0 to 1; 0 where too few are known of both to compare."""
     both = torch.stack([means, usual])[:, (means + usual).isfinite()]
     correlation = torch.corrcoef(both)[0, 1] if both.shape[1] >= _FEW else torch.ones((), dtype=torch.float64)
     return (1 - correlation).clamp(0, 1).nan_to_num(0)

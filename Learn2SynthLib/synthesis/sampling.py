@@ -66,7 +66,7 @@ class SynthesisDraw:
         missing = [key for key in known if key not in record]
         if missing:
             raise InputError(where, f"lacks {', '.join(missing)}", "a draw written by learn2synth preview")
-        if not isinstance(record["positions"], Mapping) or record["stripping"] not in STRIPPINGS or record["wide"] not in WIDE:
+        if not isinstance(record["positions"], Mapping) or record["stripping"] not in STRIPPINGS or record["wide"] not in tuple(WIDE):
             raise InputError(where, "has no positions, or another stripping or width than there is", "a draw written by learn2synth preview")
         values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
         values["positions"] = {key: tuple(value) for key, value in record["positions"].items()}

@@ -12,7 +12,7 @@ import torch
 from Learn2SynthLib.config import RunConfig
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.labels import load_table
-from Learn2SynthLib.learning.data import Cutting, Example, Place, anchors, bounding_box, cut, fill_gaps, preparation_for, usual_intensity, usual_mm3
+from Learn2SynthLib.learning.data import Cutting, Example, Place, anchors, bounding_box, cut, fill_gaps, preparation_for
 from Learn2SynthLib.synthesis.classes import TissueClasses
 from Learn2SynthLib.volume.cohort import Subject
 from Learn2SynthLib.volume.files import read_label_map, write_label_map
@@ -76,29 +76,6 @@ def test_small_structures_are_seen_as_often_as_large_ones_in_half_of_the_slices(
     cutting, rng = Cutting((16, 16), (16, 16)), random.Random(0)
     levels = [cutting.place([example(target)], rng).level for _ in range(400)]
     assert levels.count(30) / 400 == pytest.approx(0.25 + 0.75 / 40, abs=0.06)
-
-
-def test_usual_volumes_are_medians_over_people_of_what_most_of_them_have() -> None:
-    """A person who is given several times counts once."""
-    table = load_table("brain-coarse")
-    people = []
-    for name, sizes in {"a": (1, 7), "b": (2, 0), "c": (9, 0)}.items():
-        target = torch.zeros(4, 4, 4, dtype=torch.uint8)
-        target.view(-1)[: sizes[0]], target.view(-1)[-sizes[1] or 64 :] = 1, 2
-        people.append(replace(example(target), name=name))
-    voxel = people[0].grid.voxel_mm3
-    assert usual_mm3([*people, people[2], people[2]], table) == {table.labels[1].name: pytest.approx(2 * voxel)}
-    assert usual_mm3([], table) == {}
-
-
-def test_usual_intensities_are_medians_over_scans_of_the_means_of_what_they_show() -> None:
-    table = load_table("brain-coarse")
-    target = torch.zeros(4, 4, 4, dtype=torch.uint8)
-    target[0], target[1, 0] = 1, 2
-    both, one = example(target), example(target * (target == 1))
-    scans = [replace(e, image=0.1 * e.target + shade) for e, shade in ((both, 0.1), (one, 0.2), (one, 0.7))]
-    assert usual_intensity([*scans, both], table) == {table.labels[1].name: 0.3, table.labels[2].name: 0.3}
-    assert usual_intensity([], table) == usual_intensity([both], table) == {}
 
 
 def test_a_window_as_large_as_the_structures_is_centred_and_a_smaller_one_moves_among_them() -> None:

@@ -62,7 +62,10 @@ def test_a_draw_in_the_pose_of_another_keeps_its_own_appearance() -> None:
     assert posed.positions == one.positions and posed.stripping == one.stripping
 
 
-@pytest.mark.parametrize("record", [[], {"seed": 1}, {"sed": 1}, drawn(1).to_json() | {"positions": []}, drawn(1).to_json() | {"stripping": "some"}])
+@pytest.mark.parametrize(
+    "record",
+    [[], {"seed": 1}, {"sed": 1}, *(drawn(1).to_json() | wrong for wrong in ({"positions": []}, {"stripping": "some"}, {"wide": "some"}, {"wide": []}))],
+)
 def test_what_is_no_draw_is_refused(record: object) -> None:
     with pytest.raises(InputError, match="file"):
         SynthesisDraw.from_json(record, "file")
