@@ -9,7 +9,7 @@ import safetensors.torch
 from torch import Tensor
 
 from .. import __version__
-from ..config import STRATEGIES, RunConfig, SynthesisConfig
+from ..config import RunConfig, SynthesisConfig
 from ..errors import InputError
 from ..model import SCHEMA, SYNTHESIS, Model
 from ..segmentation.segmenter import find_model
@@ -46,7 +46,7 @@ def make_model(
         "shape": list(config.grid.shape),
         "intensity": {"rule": "percentiles", "low": LOW, "high": HIGH},
         "usual_mm3": usual_mm3([*task.label_maps, *task.real], task.target),
-        "usual_intensity": usual_intensity(task.real if "real" in STRATEGIES[config.strategy].needs else [], task.target),
+        "usual_intensity": usual_intensity(strategy.familiar, task.target),
         "validation": validation,
         "tissue_classes": list(task.synthesizer.classes.names),
         "learned": {name: {"learned": value, "prior": strategy.prior().get(name)} for name, value in strategy.learned().items()},

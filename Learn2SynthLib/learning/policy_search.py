@@ -42,6 +42,10 @@ class PolicySearch(Strategy):
             raise InputError("strategy 'policy_search'", "no label maps given", remedy="add --labels PATH, or set policy_search.images=real")
         _searched(config)
 
+    @property
+    def familiar(self) -> Sequence[Example]:
+        return self.task.real if self.settings.images == REAL else ()
+
     def step(self, index: int) -> dict[str, float]:
         return self.policies.step(index, lambda: self._train(index), is_due(self.task.config, index))
 

@@ -143,6 +143,11 @@ class Strategy(ABC):
         """What of the synthesis the steps of this configuration teach by gradients."""
         return LearnedParts()
 
+    @property
+    def familiar(self) -> Sequence[Example]:
+        """The scans whose contrast the network is taught, by themselves or by images like them; none where its images have any contrast."""
+        return self.task.real
+
     @abstractmethod
     def step(self, index: int) -> dict[str, float]:
         """Trains one step. Returns the losses by name."""

@@ -7,6 +7,7 @@ A warning, not a measurement; it costs no pass of the network. It is a logistic 
 - thin: surface by volume, in 1/mm. The same displacement of a boundary costs a thin or ragged structure more than a round one.
 - unusual: how far its volume is from the usual one, as the logarithm of their ratio, without its sign; 0 where the model does not say what is usual. A
   network can be sure of half a structure, or of one that it made of something else.
+- foreign: how little the contrast of the structures is like that of the scans that taught the network, 0 to 1; 0 where the model does not say.
 
 How well that tells failures from successes, and how much better than simpler estimates, is measured by Benchmarks/quality.py.
 """
