@@ -29,6 +29,7 @@ import trials
 
 from Learn2SynthLib import __version__
 from Learn2SynthLib.config import RunConfig
+from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.learning.session import train_run
 from Learn2SynthLib.model import Model
 from Learn2SynthLib.run import Run
@@ -41,10 +42,11 @@ EVERY = 50  # steps between two points of a curve
 
 @dataclass(frozen=True)
 class Transfer:
-    """A trial, begun with the model of that checksum; "": at random."""
+    """A trial, begun with the model of that checksum, which those data sets taught (pretraining.py names them); "": at random."""
 
     trial: trials.Trial
-    model: str
+    model: str = ""
+    lessons: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -59,14 +61,19 @@ class Transfer:
 def main() -> None:
     options = parse()
     torch.set_num_threads(options.threads)
-    digest = file_digest(options.model)
+    try:
+        model, digest = Model.read(options.model), file_digest(options.model)
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    lessons = tuple(model.card["provenance"].get("lessons", ()))
     for trial in chosen(options):
-        refuse_acquaintances(Model.read(options.model), trial.cohort(options.runs))
-        for transfer in (Transfer(trial, ""), Transfer(trial, digest)):
+        refuse_acquaintances(model, trial.cohort(options.runs))
+        scratch, begun = Transfer(trial), Transfer(trial, digest, lessons)
+        for transfer in (scratch, begun):
             run = Run(options.runs / transfer.name)
             if transfer not in finished() and not run.in_use():
                 trials.keep(measured(transfer, options.model, run), RESULTS)
-        print(f"{trial.name}: {told(trial, digest)}", flush=True)
+        print(f"{trial.name}: {told(scratch, begun)}", flush=True)
 
 
 def parse() -> argparse.Namespace:
@@ -112,18 +119,21 @@ def measured(transfer: Transfer, model: Path, run: Run) -> dict[str, Any]:
 def finished(path: Path = RESULTS) -> dict[Transfer, list[tuple[int, float]]]:
     """The curve, (step, mean Dice), of all that was measured."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    records = [(json.loads(line)["transfer"], json.loads(line)["curve"]) for line in lines]
-    return {Transfer(trials.Trial(**transfer["trial"]), transfer["model"]): [tuple(point) for point in curve] for transfer, curve in records}
+    return {read_transfer(**record["transfer"]): [tuple(point) for point in record["curve"]] for record in map(json.loads, lines)}
 
 
-def told(trial: trials.Trial, digest: str) -> str:
+def read_transfer(trial: dict[str, Any], model: str, lessons: list[str]) -> Transfer:
+    return Transfer(trials.Trial(**trial), model, tuple(lessons))
+
+
+def told(scratch: Transfer, begun: Transfer) -> str:
     """Dice at the end of both, and the step at which the one that was begun with the model first was as good as the other at its end."""
     curves = finished()
-    if not {Transfer(trial, ""), Transfer(trial, digest)} <= curves.keys():
+    if not {scratch, begun} <= curves.keys():
         return "another process is at it"
-    scratch, begun = curves[Transfer(trial, "")], curves[Transfer(trial, digest)]
-    reached = next((f"at step {step}" for step, dice in begun if dice >= scratch[-1][1]), "never")
-    return f"{scratch[-1][1]:.3f} from scratch, {begun[-1][1]:.3f} with pretrained weights; as good {reached}"
+    end = {transfer: curves[transfer][-1][1] for transfer in (scratch, begun)}
+    reached = next((f"at step {step}" for step, dice in curves[begun] if dice >= end[scratch]), "never")
+    return f"{end[scratch]:.3f} from scratch, {end[begun]:.3f} with pretrained weights; as good {reached}"
 
 
 if __name__ == "__main__":

@@ -125,14 +125,14 @@ def draw_recovery(ax: Axes, runs: Sequence[Mapping[str, Any]]) -> None:
             ax.annotate(key, (steps[-1], run["curve"][key][-1]), (0, 2), textcoords="offset points", color=colour, fontsize=7, ha="right", va="bottom")
 
 
-def transfer(methods: Mapping[str, Mapping[str, Sequence[Sequence[tuple[int, float]]]]], path: Path) -> None:
-    """A panel a method, a colour a number of scans: mean Dice over the steps, begun at random (dashed) and pretrained."""
-    figure, axes = pyplot.subplots(1, len(methods), figsize=(1.2 + 3.8 * len(methods), 3.2), sharey=True, squeeze=False)
-    for ax, (method, pairs) in zip(axes[0], methods.items()):
+def transfer(panels: Mapping[str, Mapping[str, Sequence[Sequence[tuple[int, float]]]]], path: Path) -> None:
+    """A panel a title, a colour a number of scans: mean Dice over the steps, begun at random (dashed) and pretrained."""
+    figure, axes = pyplot.subplots(1, len(panels), figsize=(1.2 + 3.8 * len(panels), 3.2), sharey=True, squeeze=False)
+    for ax, (title, pairs) in zip(axes[0], panels.items()):
         for colour, (name, pair) in zip((VERMILION, GREEN, BLUE, PURPLE), pairs.items()):
             for line, curve, label in zip(("--", "-"), pair, ("", name)):
                 ax.plot(*np.array(curve).T, color=colour, linestyle=line, label=label)
-        ax.set(title=method, xlabel="step")
+        ax.set(title=title, xlabel="step")
         ax.legend(loc="lower right")
     axes[0][0].set(ylabel="mean Dice", ylim=(0.4, None))
     write(figure, path)

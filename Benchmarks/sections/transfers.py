@@ -24,6 +24,14 @@ its curves fall: just before that they are as high as at the end, with pretraine
 Curve = Sequence[tuple[int, float]]  # step and mean Dice
 
 
+class Kind(NamedTuple):
+    """What a row of the table is about."""
+
+    method: str
+    lessons: tuple[str, ...]
+    scans: int
+
+
 class Pair(NamedTuple):
     """The same training begun both ways, means over the seeds that both have."""
 
@@ -41,29 +49,33 @@ def blocks(curves: Mapping[Transfer, Curve], pictures: Path) -> Iterator[str]:
         yield f"{COMMAND}: {NOT_RUN}."
         return
     yield f"{COMMAND}; {counted(len(curves), 'training')}."
-    figures.transfer(by_method(pairs), pictures / "transfer.png")
+    figures.transfer(by_panel(pairs), pictures / "transfer.png")
     yield picture(pictures / "transfer.png", "Mean Dice over the steps with pretrained weights (full lines) and from random ones (dashed)")
     yield "From random weights / with pretrained ones:"
-    head = ["", "scans", *(f"{step} steps" for step in SHOWN), "as good as the end of random", "seeds"]
-    yield table(head, [[method, str(scans), *cells(pair)] for (method, scans), pair in pairs.items()])
+    head = ["", "taught before by", "scans", *(f"{step} steps" for step in SHOWN), "as good as the end of random", "seeds"]
+    yield table(head, [[kind.method, ", ".join(kind.lessons), str(kind.scans), *cells(pair)] for kind, pair in pairs.items()])
 
 
-def paired(curves: Mapping[Transfer, Curve]) -> dict[tuple[str, int], Pair]:
-    """By method and number of scans."""
-    runs: dict[tuple[str, int], dict[int, dict[bool, Curve]]] = defaultdict(lambda: defaultdict(dict))
+def paired(curves: Mapping[Transfer, Curve]) -> dict[Kind, Pair]:
+    """Every training that was begun with pretrained weights, beside the same from random ones."""
+    pairs: dict[Kind, list[tuple[Curve, Curve]]] = defaultdict(list)
     for transfer, curve in curves.items():
-        runs[transfer.trial.method, transfer.trial.scans][transfer.trial.seed][bool(transfer.model)] = curve
-    both = {key: [run for run in seeds.values() if len(run) == 2] for key, seeds in sorted(runs.items())}
-    return {key: Pair(len(whole), _mean(run[False] for run in whole), _mean(run[True] for run in whole)) for key, whole in both.items() if whole}
+        scratch = curves.get(Transfer(transfer.trial))
+        if transfer.model and scratch:
+            pairs[Kind(transfer.trial.method, transfer.lessons, transfer.trial.scans)].append((scratch, curve))
+    return {kind: Pair(len(seeds), *map(_mean, zip(*seeds, strict=True))) for kind, seeds in sorted(pairs.items())}
 
 
-def _mean(curves: Iterator[Curve]) -> Curve:
+def _mean(curves: Sequence[Curve]) -> Curve:
     return [(points[0][0], fmean(dice for _, dice in points)) for points in zip(*curves, strict=True)]
 
 
-def by_method(pairs: Mapping[tuple[str, int], Pair]) -> dict[str, dict[str, tuple[Curve, Curve]]]:
-    methods = dict.fromkeys(method for method, _ in pairs)
-    return {name: {counted(scans, "scan"): pair[1:] for (method, scans), pair in pairs.items() if method == name} for name in methods}
+def by_panel(pairs: Mapping[Kind, Pair]) -> dict[str, dict[str, tuple[Curve, Curve]]]:
+    """A panel for each method and what taught it before, in it the numbers of scans."""
+    panels: dict[str, dict[str, tuple[Curve, Curve]]] = defaultdict(dict)
+    for kind, pair in pairs.items():
+        panels[f"{kind.method}\nafter {', '.join(kind.lessons)}"][counted(kind.scans, "scan")] = (pair.scratch, pair.pretrained)
+    return panels
 
 
 def cells(pair: Pair) -> list[str]:
