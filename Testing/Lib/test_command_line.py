@@ -281,6 +281,14 @@ def test_help_comes_within_a_second_and_teaches() -> None:
     assert "learn2synth train RUN" in started[0].stdout
 
 
+def test_threads_that_wait_leave_the_cores_to_others() -> None:
+    environment = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+    program = "import os, sys\nfrom Learn2SynthLib.__main__ import main\nprint('torch' in sys.modules, main(['environment']), os.environ.get('GOMP_SPINCOUNT'))"
+    for own, expected in (({}, "False 0 1000"), ({"GOMP_SPINCOUNT": "7"}, "False 0 7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "False 0 None")):
+        done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, env=environment | own, capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[-1] == expected
+
+
 def test_a_reader_that_goes_away_is_no_trouble() -> None:
     words = [sys.executable, "-m", "Learn2SynthLib", "inspect", "brain"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY) as program:
