@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from random import Random
@@ -26,7 +26,8 @@ from .data import Cutting, Example, Place
 class Task:
     """What every strategy works with: the configuration, the target table, the network with its optimiser, the synthesizer, the examples.
 
-    label_maps: the synthesis pool. real: the annotated scans that a strategy may learn from. unlabelled: images of people without labels.
+    label_maps: the synthesis pool. real: the annotated scans that a strategy may learn from. unlabelled: images of people without labels,
+    each read when it is asked for, once, because there may be hundreds.
     """
 
     config: RunConfig
@@ -37,7 +38,7 @@ class Task:
     label_maps: Sequence[Example]
     real: Sequence[Example]
     device: torch.device
-    unlabelled: Sequence[Image] = ()
+    unlabelled: Iterable[Image] = ()
 
     @property
     def cutting(self) -> Cutting:

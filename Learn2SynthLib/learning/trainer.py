@@ -85,7 +85,7 @@ class Trainer:
         pool = synthesis_pool(config, maps, real)
         task = self._task(preparation, pool, real)
         if "unlabelled" in FACTS[config.strategy].needs:
-            task.unlabelled = [preparation.unlabelled(subject) for subject in cohort.of("unlabelled")]
+            task.unlabelled = (preparation.unlabelled(subject) for subject in cohort.of("unlabelled"))
         return STRATEGIES[config.strategy](task), scans, estimate_note(len(scans), independent, left_out)
 
     def _task(self, preparation: Preparation, pool: Sequence[Example], real: Sequence[Example]) -> Task:
