@@ -5,7 +5,7 @@
 MODEL: a .l2s file, a run's folder or a shipped model, whose table is `brain` or `brain-sided`, that knows none of the measured people. Every structure
 of every scan by every network is one case; it failed where its Dice is below 0.5. --fit: prints the constants of Learn2SynthLib/segmentation/quality.py,
 fitted to all cases, every network as weighty as another, and writes nothing; those in use are of `--half 0` of brain and five networks of trials.py:
-learn2synth_5_0, learn2synth-nothing-wide_5_1, learn2synth-noise-alone_5_0, randomised-3-label-maps_0_0 and mixed-scans-first_5_1, all of 1500 steps. So
+learn2synth_5_0, learn2synth-nothing-wide_5_1, learn2synth-noise-alone_5_0, randomised-3-label-maps_0_0 and mixed_5_1, all of 1500 steps. So
 measure `--half 1`, of others.
 Data: LEARN2SYNTH_DATA or ../shared/data.
 

@@ -84,8 +84,8 @@ MAIN = {
     "supervised, augmented": Method("supervised"),
     "policy search": Method("policy_search", fewest=2),
     "policy search, synthetic": Method("policy_search", ("policy_search.images=synthetic",)),
-    "mixed": Method("mixed", ("mixed.synthetic_from=0",)),
-    "mixed, scans first": Method("mixed"),
+    "mixed, side by side": Method("mixed", ("mixed.synthetic_from=0",)),
+    "mixed": Method("mixed"),
     "fine-tuned": Method("fine_tuned"),
     "cooperative": Method("cooperative"),
     "cooperative, half synthetic": Method("cooperative", ("cooperative.share=0.5",)),
@@ -146,13 +146,16 @@ IN_PART = ", annotated in part"
 ELSEWHERE = {
     f"{method}, {told}": replace(KNOWN[method], given=row)
     for row, told in {"noise": "noisy scans", "NiChart FLAIR": "scans of elders"}.items()
-    for method in ("supervised, augmented", "mixed", "randomised", f"learn2synth, nothing learned, {FROM_THE_START}", f"{OURS}, {FROM_THE_START}", OURS)
+    for method in (
+        *("supervised, augmented", "mixed, side by side", "randomised"),
+        *(f"learn2synth, nothing learned, {FROM_THE_START}", f"{OURS}, {FROM_THE_START}", OURS),
+    )
     if KNOWN[method].scans or row in ELDERS.values()
 } | {
     f"{name}{IN_PART}": replace(method, table="deep.json")
     for name, method in {
         "supervised, augmented": MAIN["supervised, augmented"],
-        "mixed": Method("mixed"),
+        "mixed": MAIN["mixed"],
         "randomised": Method("randomised", ("synthesis.real_label_maps=false",)),  # by the label maps that the others have
         "learn2synth, not completed": Method("learn2synth", ("synthesis.complete=false",)),
         OURS: Method("learn2synth"),

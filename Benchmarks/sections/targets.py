@@ -50,7 +50,7 @@ TARGETS = (
     *(Target("randomised", IN_DOMAIN, steps, least) for steps, least in zip(STEPS, (0.18, 0.09))),
     *(Target("randomised", OUT_OF_DOMAIN, steps, -0.01, each=True) for steps in STEPS),
     *(Target("supervised, augmented", OUT_OF_DOMAIN, steps, 0.0) for steps in STEPS),
-    *(Target(mix, rows, steps, 0.0) for mix in ("mixed", "mixed, scans first") for rows in (IN_DOMAIN, OUT_OF_DOMAIN) for steps in STEPS),
+    *(Target(mix, rows, steps, 0.0) for mix in ("mixed, side by side", "mixed") for rows in (IN_DOMAIN, OUT_OF_DOMAIN) for steps in STEPS),
 )
 
 

@@ -16,10 +16,11 @@ from .markdown import NOT_RUN, counted, picture, table
 TITLE = "Pretrained weights"
 COMMAND = "Command: `python Benchmarks/transfer.py MODEL.l2s --runs FOLDER`"
 SHOWN = (250, 500, 1000, 1500)  # steps
-ABOUT = """[Transfer](strategies/transfer.md): one network of slices taught in turn by SynthSeg's 20 label maps, drawn at random, and by T1 and FLAIR of
-six older people with other labels (`Benchmarks/pretraining.py`, 3000 steps); then a strategy on scans of another cohort, begun at random and begun with these
-weights. Mean Dice during the training, on four other people of that cohort. `learn2synth` is shown images of any contrast from a third of the run on, where
-its curves fall: just before that they are as high as at the end, with pretrained weights and without."""
+ABOUT = """[Transfer](strategies/transfer.md): one network of slices taught in turn by several data sets (`Benchmarks/pretraining.py --lessons`, 1500 steps of
+each); then a strategy on scans of another cohort, begun at random and begun with these weights. *synthseg*: 20 label maps, drawn at random; *nichart*: T1 and
+FLAIR of six older people with other labels; *hippocampus*: crops of T1 (Medical Segmentation Decathlon). Mean Dice during the training, on four other people of
+that cohort. `learn2synth` is shown images of any contrast from a third of the run on, where its curves fall: just before that they are about as high as at the
+end (2 points below to 4 above), with pretrained weights and without."""
 
 Curve = Sequence[tuple[int, float]]  # step and mean Dice
 
