@@ -37,7 +37,7 @@ class Learn2Synth(ScriptedLoadableModule):
         ScriptedLoadableModule.__init__(self, parent)
         self.parent.title = "Learn2Synth"
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
-        self.parent.dependencies = []
+        self.parent.dependencies = ["Segmentations", "Sequences", "SubjectHierarchy"]
         self.parent.contributors = ["The Learn2Synth contributors"]
         self.parent.icon = qt.QIcon(str(resource("Icons", "Learn2Synth.png")))
         self.parent.helpText = _(

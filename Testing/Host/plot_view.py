@@ -28,10 +28,14 @@ class PlotView(View):
         node.SetSingletonTag("PlotView1")
         super().__init__("P1", "#d0d0d0", slicer.mrmlScene.AddNode(node))
         self._drawn: list[Any] = []
+        self._plots: dict[slicer.vtkMRMLPlotSeriesNode, Any] = {}
 
     def is_dirty(self) -> bool:
         """Nodes are asked for their times: a table may change without telling its chart."""
         return self._dirty or self._state() != self._drawn
+
+    def axis(self, letter: str) -> vtk.vtkAxis:
+        return self._chart.GetAxis({"X": vtk.vtkAxis.BOTTOM, "Y": vtk.vtkAxis.LEFT}[letter])
 
     def _state(self) -> list[Any]:
         chart, series = self._node.GetPlotChartNode(), self._series()
@@ -51,16 +55,21 @@ class PlotView(View):
 
     def _before_drawing(self) -> None:
         node, self._drawn = self._node.GetPlotChartNode(), self._state()
-        self._chart.ClearPlots()
         self._chart.SetVisible(node is not None)
-        for series in self._series():
-            self._add(series)
+        series = self._series()
+        joined, left = set(series) - self._plots.keys(), self._plots.keys() - set(series)
+        for one in left:
+            self._chart.RemovePlotInstance(self._plots.pop(one))
+        for one in series:
+            if one in joined:
+                self._plots[one] = self._chart.AddPlot(vtk.vtkChart.LINE)
+            self._draw(self._plots[one], one)
         if node is not None:
             self._describe(node)
-        self._chart.RecalculateBounds()
+        if joined or left:  # as in Slicer: automatic axes stay as they are when a series grows
+            self._chart.RecalculateBounds()
 
-    def _add(self, series: slicer.vtkMRMLPlotSeriesNode) -> None:
-        plot = self._chart.AddPlot(vtk.vtkChart.LINE)
+    def _draw(self, plot: Any, series: slicer.vtkMRMLPlotSeriesNode) -> None:
         plot.SetInputData(series.GetTableNode().GetTable(), series.GetXColumnName(), series.GetYColumnName())
         plot.SetColorF(*series.GetColor(), series.GetOpacity())
         plot.SetLabel(series.GetName())
@@ -76,8 +85,8 @@ class PlotView(View):
         chart.GetTitleProperties().SetFontSize(node.GetTitleFontSize())
         chart.SetShowLegend(node.GetLegendVisibility())
         chart.GetLegend().GetLabelProperties().SetFontSize(node.GetLegendFontSize())
-        for side, letter in ((vtk.vtkAxis.BOTTOM, "X"), (vtk.vtkAxis.LEFT, "Y")):
-            axis = chart.GetAxis(side)
+        for letter in "XY":
+            axis = self.axis(letter)
             axis.SetTitle(getattr(node, f"Get{letter}AxisTitle")() or "")
             axis.GetTitleProperties().SetFontSize(node.GetAxisTitleFontSize())
             axis.GetTitleProperties().SetBold(False)

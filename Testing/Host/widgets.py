@@ -70,10 +70,10 @@ class ctkCollapsibleButton(qt.QAbstractButton):
 
 
 class ctkPathLineEdit(qt.QWidget):
-    """A path with a button that browses for folders, for files where `filters` has them."""
+    """A path with a button that browses for folders, for files where `filters` has them. An empty path is not valid, and told as that alone."""
 
     Dirs, Files, Writable = 1, 2, 32
-    currentPathChanged = Signal(str)
+    currentPathChanged, validInputChanged = Signal(str), Signal(bool)
     currentPath = property(lambda self: self._edit.text, lambda self, path: self._edit.setText(path))
     filters, settingKey = Setting(Dirs | Files), Setting("")
 
@@ -84,8 +84,16 @@ class ctkPathLineEdit(qt.QWidget):
         self._edit, button.text = qt.QLineEdit(), "..."
         row.addWidget(self._edit)
         row.addWidget(button)
-        self._edit.textChanged.connect(self.currentPathChanged)
+        self._edit.textChanged.connect(self._tell)
+        self._valid = False
         button.clicked.connect(lambda: self.browse())
+
+    def _tell(self, path: str) -> None:
+        if bool(path) != self._valid:
+            self._valid = bool(path)
+            self.validInputChanged.emit(self._valid)
+        if path:
+            self.currentPathChanged.emit(path)
 
     def addCurrentPathToHistory(self) -> None:
         """Kept under `settingKey`, and offered by the real one."""
@@ -121,7 +129,7 @@ class qMRMLSortFilterProxyModel(qt.QObject):
 class qMRMLNodeComboBox(qt.QWidget, VTKObservationMixin):
     """The nodes of some classes in the scene. Where None is no choice, the first node is chosen by itself. Making and renaming nodes is left out."""
 
-    currentNodeChanged = Signal(object)
+    currentNodeChanged, nodeActivated = Signal(object), Signal(object)
     nodeTypes, noneEnabled, showChildNodeTypes = Setting(()), Setting(False), Setting(True)
     addEnabled, removeEnabled, editEnabled, renameEnabled = Setting(True), Setting(True), Setting(False), Setting(False)
 
@@ -159,9 +167,9 @@ class qMRMLNodeComboBox(qt.QWidget, VTKObservationMixin):
         node = node if node in self._nodes else None
         if node is None and not self.noneEnabled and self._nodes:
             node = self._current if self._current in self._nodes else self._nodes[0]
-        changed, self._current = node is not self._current, node
+        former, self._current = self._current, node
         self._show()
-        if changed:
+        if node is not former and not (node and former and node.GetName() == former.GetName()):  # it is the name's change that Slicer's tells
             self.currentNodeChanged.emit(node)
 
     def _update(self, scene: slicer.vtkMRMLScene | None) -> None:
@@ -184,6 +192,7 @@ class qMRMLNodeComboBox(qt.QWidget, VTKObservationMixin):
 
     def _on_activated(self, row: int) -> None:
         self.setCurrentNode(([None, *self._nodes] if self.noneEnabled else self._nodes)[row])
+        self.nodeActivated.emit(self._current)
 
 
 class qMRMLCheckableNodeComboBox(qMRMLNodeComboBox):

@@ -432,6 +432,32 @@ def test_plot_is_drawn_in_its_layout_and_follows_its_table(host):
     assert plot.is_dirty()
 
 
+def test_axes_are_measured_when_a_series_joins_and_not_when_it_grows(host):
+    manager = slicer.app.layoutManager()
+    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpPlotView)
+    nodes: dict = {}
+    slicer.util.plot(np.c_[np.arange(5.0), np.arange(5.0)], 0, ["step", "loss"], show=False, nodes=nodes)
+    chart, series = nodes["chart"], nodes["series"][0]
+    host.scene.GetFirstNodeByClass("vtkMRMLPlotViewNode").SetPlotChartNodeID(chart.GetID())
+    bottom = manager.view("plot").axis("X")
+
+    def drawn() -> tuple[float, float]:
+        host.image_of("plot")
+        return bottom.GetMinimum(), bottom.GetMaximum()
+
+    short = drawn()
+    slicer.util.updateTableFromArray(series.GetTableNode(), np.c_[np.arange(500.0), np.arange(500.0)], ["step", "loss"])
+    assert drawn() == short and short[1] < 10
+    chart.SetXAxisRangeAuto(False)
+    chart.SetXAxisRange(0, 600)
+    assert drawn() == (0, 600)
+    chart.SetXAxisRangeAuto(True)
+    chart.RemoveAllPlotSeriesNodeIDs()
+    host.image_of("plot")
+    chart.AddAndObservePlotSeriesNodeID(series.GetID())
+    assert 499 <= drawn()[1] < 600
+
+
 def test_a_closed_scene_leaves_the_views_empty_and_alive(host):
     slicer.util.setSliceViewerLayers(background=volume_of(blocks(), "A"), fit=True)
     drawn = host.image_of("Green")

@@ -209,6 +209,17 @@ def test_losses_are_points_with_a_moving_mean() -> None:
     assert max(mean.ys) - min(mean.ys) < 0.5
 
 
+@pytest.mark.parametrize("key", ["dice", "structures", "losses", "learned contrast_mean.thalamus"])
+def test_the_axes_hold_all_curves_however_long_they_grow(key: str) -> None:
+    progress = progress_of(started())
+    for last in (10, 20, 300):
+        progress.add([step(last, synthetic_loss=1.0 / last), validated(last, last / 300)])
+        chart = make_chart(progress, key)
+        (left, right), (bottom, top) = chart.x_range, chart.y_range
+        assert all(left <= x <= right and bottom <= y <= top for one in chart.series for x, y in zip(one.xs, one.ys))
+        assert right < 2 * last and top - bottom < 2
+
+
 def test_moving_mean() -> None:
     assert moving_mean([1.0, 2.0, 3.0, 10.0], 1) == pytest.approx([1.5, 2.0, 5.0, 6.5])
     assert moving_mean([], 1) == []

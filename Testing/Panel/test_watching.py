@@ -257,7 +257,7 @@ def test_a_second_history_replaces_what_a_first_one_left(scene: Any) -> None:
 
 def test_nothing_is_saved_with_the_scene(scene: Any, tmp_path: Path) -> None:
     PreviewHistory(scene, "run", BRAIN).add(loaded(1, labels=Volume(np.zeros((2, 2, 2), np.uint8), MATRIX)))
-    Plot(scene).show(Chart("a", "Losses", "loss", [Series("s", [1], [2.0], (0, 0, 0))]))
+    Plot(scene).show(chart_of(Series("s", [1], [2.0], (0, 0, 0))))
     scene.Commit(str(tmp_path / "scene.mrml"))
     assert "Learn2Synth" not in (tmp_path / "scene.mrml").read_text(encoding="utf-8")
 
@@ -269,11 +269,17 @@ def series(name: str, count: int, **more: Any) -> Series:
     return Series(name, list(range(count)), [float(n) for n in range(count)], (0.0, 0.4, 0.7), **more)
 
 
+def chart_of(*series: Series) -> Chart:
+    return Chart("losses", "Losses", "loss", series, (0.0, 10.0), (0.0, 2.0))
+
+
 def test_a_chart_becomes_plot_nodes(scene: Any, views: Any) -> None:
     plot = Plot(scene)
-    plot.show(Chart("losses", "Losses", "loss", [series("synthetic", 5, line="none", markers=True), series("mean", 2, line="dash")], (0.0, 2.0)))
+    plot.show(chart_of(series("synthetic", 5, line="none", markers=True), series("mean", 2, line="dash")))
     node = plot.chart_node
-    assert (node.GetTitle(), node.GetXAxisTitle(), node.GetYAxisTitle(), node.GetYAxisRange()) == ("Losses", "training step", "loss", (0.0, 2.0))
+    assert (node.GetTitle(), node.GetXAxisTitle(), node.GetYAxisTitle()) == ("Losses", "training step", "loss")
+    assert (node.GetXAxisRange(), node.GetYAxisRange()) == ((0.0, 10.0), (0.0, 2.0))
+    assert not node.GetXAxisRangeAuto() and not node.GetYAxisRangeAuto()
     points, mean = (node.GetNthPlotSeriesNode(n) for n in range(2))
     assert [points.GetName(), mean.GetName()] == ["synthetic", "mean"]
     assert points.GetLineStyle() == slicer.vtkMRMLPlotSeriesNode.LineStyleNone
@@ -289,7 +295,7 @@ def test_the_chart_of_the_user_comes_back(scene: Any, views: Any) -> None:
     view.SetPlotChartNodeID(own.GetID())
     for _time in range(2):
         plot = Plot(scene)
-        plot.show(Chart("losses", "Losses", "loss", [series("mean", 2)]))
+        plot.show(chart_of(series("mean", 2)))
         assert view.GetPlotChartNode() is own
         plot.bring_to_front()
         plot.bring_to_front()
@@ -300,11 +306,11 @@ def test_the_chart_of_the_user_comes_back(scene: Any, views: Any) -> None:
 
 def test_plots_use_their_nodes_again(scene: Any) -> None:
     plot = Plot(scene)
-    plot.show(Chart("many", "Many", "y", [series(str(n), 3) for n in range(4)]))
+    plot.show(chart_of(*(series(str(n), 3) for n in range(4))))
     nodes = node_ids(scene)
-    plot.show(Chart("few", "Few", "y", [series("one", 7)]))
+    plot.show(chart_of(series("one", 7)))
     assert plot.chart_node.GetNumberOfPlotSeriesNodes() == 1
-    plot.show(Chart("many", "Many", "y", [series(str(n), 8) for n in range(4)]))
+    plot.show(chart_of(*(series(str(n), 8) for n in range(4))))
     assert plot.chart_node.GetNumberOfPlotSeriesNodes() == 4
     assert node_ids(scene) == nodes
 
@@ -312,7 +318,7 @@ def test_plots_use_their_nodes_again(scene: Any) -> None:
 @pytest.mark.parametrize("kind", ["vtkMRMLTableNode", "vtkMRMLPlotChartNode", "vtkMRMLPlotSeriesNode"])
 def test_deleted_plot_nodes_are_made_again(scene: Any, views: Any, kind: str) -> None:
     plot, before = Plot(scene), node_ids(scene)
-    chart = Chart("c", "C", "y", [series("a", 3), series("b", 3)])
+    chart = chart_of(series("a", 3), series("b", 3))
     plot.show(chart)
     scene.RemoveNode(scene.GetFirstNodeByClass(kind))
     plot.show(chart)
@@ -494,7 +500,7 @@ def test_no_piece_of_work_blocks_for_50_ms(watch: Watch, scene: Any, views: Any)
         fresh = {"learned": Volume(rng.random(side, dtype=np.float32), MATRIX), "prediction": Volume(rng.integers(0, 16, side, dtype=np.uint8), MATRIX)}
         timed("add", partial(history.add, LoadedPreview(step, images | maps | fresh)))
         timed("show", partial(history.show, step))
-    chart = Chart("c", "C", "y", [series(str(n), 500) for n in range(4)])
+    chart = chart_of(*(series(str(n), 500) for n in range(4)))
     for _ in range(5):
         timed("plot", partial(Plot(scene).show, chart))
     assert max(longest.values()) < 50.0, longest

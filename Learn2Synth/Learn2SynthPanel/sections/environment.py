@@ -59,7 +59,7 @@ class EnvironmentSection(Section):
         self.context.say(self.ui.environmentLabel, text, wrong)
 
     def ready(self) -> None:
-        """Installs what is missing, after asking. Raises InputError when it stays missing, and while an installation is under way."""
+        """Within an `attempt`, installs what is missing, after asking. Raises InputError when it stays missing, and while an installation is under way."""
         if self._installing:  # pip lets Slicer's windows live now and then
             raise InputError(_("packages"), _("are being installed"), remedy=_("wait until that has ended"))
         if dependencies.missing():
@@ -69,9 +69,11 @@ class EnvironmentSection(Section):
         self._installing = True
         self._say(_("Installing, once you agree. PyTorch is large: Slicer may not answer for several minutes."))
         slicer.app.processEvents()  # so that it can be read meanwhile
+        slicer.app.restoreOverrideCursor()  # an action's hourglass, over questions that wait for an answer
         try:
             dependencies.install()
         finally:
+            slicer.app.setOverrideCursor(qt.Qt.WaitCursor)
             self._installing = False
             self.look()
 

@@ -56,7 +56,8 @@ class RunSection(Section):
         for combo, setting in self._combos():
             combo.connect("currentIndexChanged(int)", lambda _index, combo=combo, setting=setting: self.onChoice(combo, setting))
         ui.settingsLineEdit.connect("textChanged(QString)", self.onSettings)
-        ui.runPathLineEdit.connect("currentPathChanged(QString)", lambda _path: self._typing.start())
+        for signal in ("currentPathChanged(QString)", "validInputChanged(bool)"):  # the first does not tell of an emptied field
+            ui.runPathLineEdit.connect(signal, lambda _told: self._typing.start())
         ui.keepTrainingCheckBox.connect("toggled(bool)", self.onKeep)
         ui.trainProgressBar.visible = False
         context.say(ui.trainMessageLabel, "")

@@ -38,7 +38,8 @@ class SegmentSection(Section):
         ui.importModelButton.connect("clicked()", self.onImport)
         ui.segmentButton.connect("clicked()", self.onSegment)
         ui.cancelSegmentButton.connect("clicked()", self.onCancel)
-        ui.resultComboBox.connect("currentNodeChanged(vtkMRMLNode*)", self.onResultChanged)
+        for signal in ("currentNodeChanged(vtkMRMLNode*)", "nodeActivated(vtkMRMLNode*)"):  # the first alone is silent between nodes of one name
+            ui.resultComboBox.connect(signal, self.onResultChanged)
         ui.copyVolumesButton.connect("clicked()", self.onCopy)
         ui.segmentProgressBar.visible = False
         context.say(ui.segmentMessageLabel, "")

@@ -45,14 +45,14 @@ class Series:
 
 @dataclass(frozen=True)
 class Chart:
-    """Series over training steps. x_range, y_range: (low, high) of the axis, None for the data's own."""
+    """Series over training steps. x_range, y_range: (low, high) of the axes; Slicer measures them itself only when a series joins, not when one grows."""
 
     key: str
     title: str
     y_title: str
     series: Sequence[Series]
-    y_range: tuple[float, float] | None = None
-    x_range: tuple[float, float] | None = None
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
 
 
 def chart_titles(progress: Progress) -> dict[str, str]:
@@ -93,7 +93,20 @@ def _structures(progress: Progress, key: str) -> Chart:
 def _scores(key: str, title: str, y_title: str, series: Sequence[Series]) -> Chart:
     """All of what Dice may be; a legend beside the curves, whose newest values are what matters."""
     room = _ROOM_BESIDE if len(series) > 1 else 0.02
-    return Chart(key, title, y_title, series, (0.0, 1.0), (0.0, max(one.xs[-1] for one in series) / (1 - room)))
+    return Chart(key, title, y_title, series, _so_far(series, room), (0.0, 1.0))
+
+
+def _so_far(series: Sequence[Series], room: float = 0.0) -> tuple[float, float]:
+    """From the first step to the last, and a part of the axis for the legend."""
+    return 0.0, max(1.0, *(one.xs[-1] for one in series)) / (1 - room)
+
+
+def _heights(series: Sequence[Series]) -> tuple[float, float]:
+    """Those of the series, and above them a part of the axis for the legend."""
+    values = [value for one in series for value in one.ys]
+    low, high = min(values), max(values)
+    height = max(high - low, 0.01) / (1 - _ROOM_ABOVE)
+    return low - 0.05 * height, low + height
 
 
 def _curve(name: str, curve: Curve, index: int, width: float = 2.0) -> Series:
@@ -117,7 +130,7 @@ def _losses(progress: Progress, key: str) -> Chart:
         series.append(Series(title, curve.steps, curve.values, _colour(k), "none", 3.0, markers=True))
         if half:
             series.append(Series(mean.format(name=title, count=2 * half + 1), curve.steps, moving_mean(curve.values, half), _colour(k), width=3.0))
-    return Chart(key, _("Losses"), _("loss"), series)
+    return Chart(key, _("Losses"), _("loss"), series, _so_far(series), _heights(series))
 
 
 def moving_mean(values: Sequence[float], half: int) -> list[float]:
@@ -162,11 +175,8 @@ def _learned(progress: Progress, stem: str, range_: LearnedRange, key: str) -> C
         before = range_.prior[0] if name.endswith(".low") else range_.prior[1]
         series.append(Series(words[name], curve.steps, curve.values, _colour(k), width=3.0))
         series.append(Series(_("{name}, before").format(name=words[name]), [curve.steps[0], curve.steps[-1]], [before, before], _GREY, "dash"))
-    values = [value for one in series for value in one.ys]
-    low, high = min(values), max(values)
-    height = max(high - low, 0.01) / (1 - _ROOM_ABOVE)
     y_title = _("{unit}, {low:g} to {high:g} allowed").format(unit=range_.unit or _("value"), low=range_.bounds[0], high=range_.bounds[1])
-    return Chart(key, range_title(range_), y_title, series, (low - 0.05 * height, low + height))
+    return Chart(key, range_title(range_), y_title, series, _so_far(series), _heights(series))
 
 
 _MAKERS = {"dice": _dice, "structures": _structures, "losses": _losses}

@@ -114,8 +114,10 @@ def _describe(node: Any, table: Any, series: Series, index: int) -> None:
 
 
 def _prepare(chart: Any) -> None:
-    """Letters for a quarter of the window, where Slicer's own sizes leave no room for curves."""
+    """Letters for a quarter of the window, where Slicer's own sizes leave no room for curves; axes as they are told."""
     chart.SetXAxisTitle(_("training step"))
+    chart.SetXAxisRangeAuto(False)
+    chart.SetYAxisRangeAuto(False)
     chart.SetTitleFontSize(14)
     chart.SetAxisTitleFontSize(12)
     chart.SetAxisLabelFontSize(11)
@@ -127,12 +129,8 @@ def _title(node: Any, chart: Chart) -> None:
     node.SetTitle(chart.title)
     node.SetYAxisTitle(chart.y_title)
     node.SetLegendVisibility(len(chart.series) > 1)
-    node.SetXAxisRangeAuto(chart.x_range is None)
-    node.SetYAxisRangeAuto(chart.y_range is None)
-    if chart.x_range is not None:
-        node.SetXAxisRange(*chart.x_range)
-    if chart.y_range is not None:
-        node.SetYAxisRange(*chart.y_range)
+    node.SetXAxisRange(*chart.x_range)
+    node.SetYAxisRange(*chart.y_range)
     node.EndModify(before)
 
 
