@@ -14,6 +14,7 @@ from pathlib import Path
 from .config import STRATEGIES, RunConfig
 from .console import Console
 from .doubt import probably_failed
+from .resources import resource
 from .run import Run
 from .segmentation.segmenter import Segmenter
 from .volume.cohort import Cohort, Subject, file_digest
@@ -37,7 +38,7 @@ def completed(config: RunConfig, cohort: Cohort, reports: Sequence[Report], run:
     wanted = [subject for subject in cohort.of("real") if subject.name in names and subject.anatomy is None]
     if not wanted:
         return cohort
-    segmenter, taken = Segmenter.load(MODEL, config.device), []
+    segmenter, taken = Segmenter.load(resource("Models", f"{MODEL}.l2s"), config.device), []  # not what is called so where we are
     for done, subject in enumerate(wanted):
         run.append("completing", done=done, count=len(wanted))
         if _segmented(subject, segmenter, run, console):

@@ -87,11 +87,21 @@ class LabelTable:
         return sorted(set(values) - set(self.values))
 
     def mapping_to(self, target: LabelTable) -> dict[int, int]:
-        """value here -> value in `target`, by FreeSurfer id; 0 where the target does not know the structure."""
+        """value here -> value in `target`, by FreeSurfer id; 0 where the target does not know the structure, or parts it in several."""
         if target == self:
             return {value: value for value in self.values}
-        by_id = {i: label.value for label in target.labels for i in label.freesurfer}
-        return {label.value: next((by_id[i] for i in label.freesurfer if i in by_id), 0) for label in self.labels}
+        return {value: found.pop() if len(found) == 1 else 0 for value, found in self._meant(target).items()} | {0: 0}
+
+    def parted_by(self, target: LabelTable) -> dict[int, list[str]]:
+        """value here -> the structures of `target` that share its voxels, where they are several: nobody knows which voxels are whose."""
+        if target == self:
+            return {}
+        return {value: [target[v].name for v in sorted(found)] for value, found in self._meant(target).items() if len(found) > 1}
+
+    def _meant(self, target: LabelTable) -> dict[int, set[int]]:
+        """value here -> values in `target` that have one of its FreeSurfer ids; where labels of the target share an id, the first has it."""
+        by_id = {i: label.value for label in reversed(target.foreground) for i in label.freesurfer if i}
+        return {label.value: {by_id[i] for i in label.freesurfer if i in by_id} for label in self.labels}
 
     def mirrored(self) -> dict[int, int]:
         """value -> value after a left/right flip: a sided label swaps with its namesake of the other side or, without one, with the label whose FreeSurfer

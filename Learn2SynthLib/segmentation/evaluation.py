@@ -67,14 +67,17 @@ def evaluate_paths(
 
     prediction, reference: two files, or two folders whose label maps are paired by name, endings like _dseg and _T1w aside.
     The ids name the label tables that the files are numbered by; without `prediction_ids` the segmentations' headers say so, or else it is `brain`. target:
-    the table to compare in; by default that of the predictions when it is one of `TARGETS` or, with both ids, the user's own; else `brain`. Raises InputError
-    for what has no partner, for a header that names a table which is none of the package's, and as `evaluate` does.
+    the table to compare in; by default that of the predictions when it is one of `TARGETS` or, with both ids, the user's own; else `brain`; but that of the
+    references where it is the coarser. Raises InputError for what has no partner, for a header that names a table which is none of the package's, and as
+    `evaluate` does.
     """
     pairs = pair_by_name(Path(prediction), Path(reference))
     tables = [prediction_ids or _told_numbering(ours) or "brain" for ours, _ in pairs]
     common = tables[0] if len(set(tables)) == 1 else "brain"
     own = common == reference_ids and common not in names("Labels", ".json")
     table = load_table(target or (common if own or common in TARGETS else "brain"))
+    if target is None and reference_ids in TARGETS and load_table(reference_ids).parted_by(table):
+        table = load_table(reference_ids)
     cases = []
     for (ours, theirs), numbering in zip(pairs, tables, strict=True):
         pair = (read_label_map(ours, numbering), read_label_map(theirs, reference_ids))

@@ -233,17 +233,17 @@ def _cells(image: str, measures: Measures) -> dict[str, str | float]:
 
 
 def find_model(model: str | Path) -> Path:
-    """The bundle that is meant: a file, the best model of a run folder, or a shipped model.
+    """The bundle that is meant: a shipped model, a file, or the best model of a run folder; one that is called as a shipped one is has to be `./NAME`.
 
     Raises InputError when there is none.
     """
     path, shipped = Path(model), names("Models", ".l2s")
+    if str(model) in shipped:
+        return resource("Models", f"{model}.l2s")
     if path.is_file():
         return path
     if path.is_dir():
         return _best_of_run(path)
-    if str(model) in shipped:
-        return resource("Models", f"{model}.l2s")
     allowed = f"a .l2s file, a run folder, or a shipped model ({', '.join(shipped) or 'none is installed'})"
     raise InputError(model, "no such model", allowed, nearest(str(model), shipped) if shipped else "")
 

@@ -133,6 +133,12 @@ def _labels(counts: Mapping[int, int], volumes: Mapping[str, float], table: Labe
         return
     if unknown:
         yield _unknown(unknown, counts, table)
+    parted = {value: names for value, names in table.parted_by(target).items() if value in counts}
+    if parted:
+        value, parts = next(iter(parted.items()))
+        more = f", as are {len(parted) - 1} others" if len(parted) > 1 else ""
+        found = f"label {value} '{table[value].name}' is several structures of the target '{target.name}' ({', '.join(parts)}){more}"
+        yield Finding("error", f"{found}: choose a coarser --target")
     if not volumes and not any(label.freesurfer for label in target.foreground):
         found = f"no structure of the target '{target.name}' has FreeSurfer ids, by which those of '{table.name}' are found"
         yield Finding("error", f"""{found}: give its labels "freesurfer": [...], or use one table for both""")

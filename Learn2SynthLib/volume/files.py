@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from nibabel.filebasedimages import ImageFileError
+from nibabel.freesurfer.mghformat import MGHError
 from nibabel.spatialimages import HeaderDataError, HeaderTypeError
 
 from ..errors import InputError, nearest
@@ -252,6 +253,9 @@ def _refusing_unreadable(path: Path) -> Iterator[None]:
         ImageFileError,
         HeaderDataError,
         HeaderTypeError,
+        MGHError,
+        KeyError,
+        TypeError,
         EOFError,
         OSError,
         ValueError,

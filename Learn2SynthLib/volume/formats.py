@@ -30,7 +30,7 @@ WRITABLE_SUFFIXES = (".nii.gz", ".nii", ".mgz", ".nrrd", ".mha")
 
 # ITK keeps physical points as left-posterior-superior, the whole of this library as right-anterior-superior.
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-_MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
+_MM_PER_UNIT = {1: 1000.0, 3: 0.001}  # by the code of NIfTI's header; any other is or means mm
 _MM_PER_NRRD_UNIT = {"": 1.0, "mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "cm": 10.0, "m": 1000.0, "um": 0.001, "µm": 0.001}
 _HEADER_BYTES = 2**16
 GUESS = "which side is left (qform and sform code 0): that of the format's old convention is taken; write its orientation into it"
@@ -69,7 +69,7 @@ def _open_nibabel(path: Path) -> StoredVolume:
     image: Any = nibabel.load(path)
     affine = np.array(image.affine, dtype=np.float64)
     if isinstance(image, nibabel.Nifti1Pair):
-        affine[:3] *= _MM_PER_UNIT.get(image.header.get_xyzt_units()[0], 1.0)
+        affine[:3] *= _MM_PER_UNIT.get(int(image.header["xyzt_units"]) & 7, 1.0)
     fields = image.get_data_dtype().names
     return StoredVolume(tuple(image.shape), len(fields) if fields else 1, affine, lambda: np.asanyarray(image.dataobj))
 

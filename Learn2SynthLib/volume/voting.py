@@ -20,7 +20,7 @@ Places = tuple[float, ...]
 
 
 def sample_places(growth: np.ndarray) -> list[Places]:
-    """For every target axis where labels are sampled, in target voxels from the centre: two places along axes that vote."""
+    """For every target axis where labels are sampled, in target voxels from the centre: two places along axes that vote, unless they are not fair."""
     return [(-0.25, 0.25) if ratio >= _VOTING_RATIO else (0.0,) for ratio in growth]
 
 
@@ -28,7 +28,7 @@ def vote_along_axes(data: torch.Tensor, matched: MatchedAxes, places: Sequence[P
     """The labels (X, Y, Z) of the target's voxels."""
     volume = data.permute(matched.source_axis)
     box = labelled_box(volume)
-    picks = [_picks(matched, axis, places[axis], box[axis]) for axis in range(3)]
+    picks = [_picks(matched, axis, _fair(matched, axis, places[axis]), box[axis]) for axis in range(3)]
     reached = [np.flatnonzero((pick >= 0).any(axis=0)) for pick in picks]
     labels = data.new_zeros(matched.target_shape)
     if all(map(len, reached)):
@@ -36,6 +36,12 @@ def vote_along_axes(data: torch.Tensor, matched: MatchedAxes, places: Sequence[P
         votes = _sampled(_narrow(volume[box]), [pick[:, part] for pick, part in zip(picks, target)])
         labels[target] = majority(list(votes), [part.start for part in target]).to(labels.dtype)
     return labels
+
+
+def _fair(matched: MatchedAxes, axis: int, places: Places) -> Places:
+    """Four places where the two lie half-way between voxels, as in 1 mm to 2 mm along an odd number: one side would always win, and the labels move."""
+    ties = np.abs(matched.positions(axis, places[0]) % 1 - 0.5) < 1e-3
+    return (-0.375, -0.125, 0.125, 0.375) if len(places) > 1 and ties.mean() > 0.1 else places
 
 
 def _picks(matched: MatchedAxes, axis: int, shifts: Places, box: slice) -> np.ndarray:

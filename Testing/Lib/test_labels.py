@@ -43,6 +43,27 @@ def test_known_labels_go_where_they_belong(source: str, value: int, target: str,
     assert table[load_table(source).mapping_to(table)[value]].name == name
 
 
+def test_what_the_target_parts_is_nobodys() -> None:
+    brain, sided, coarse = (load_table(name) for name in ("brain", "brain-sided", "brain-coarse"))
+    parted = brain.parted_by(sided)
+    thalamus = next(label.value for label in brain.labels if label.name == "thalamus")
+    assert parted[thalamus] == ["left thalamus", "right thalamus"] and brain.mapping_to(sided)[thalamus] == 0
+    assert len(parted) == 13 and not sided.parted_by(brain) and not brain.parted_by(coarse) and not brain.parted_by(brain)
+    assert {"thalamus", "caudate"} <= {name for names in coarse.parted_by(brain).values() for name in names}
+
+
+@pytest.mark.parametrize("source", TABLES)
+@pytest.mark.parametrize("target", TABLES)
+def test_background_stays_background(source: str, target: str) -> None:
+    assert load_table(source).mapping_to(load_table(target))[0] == 0
+
+
+def test_the_first_of_two_labels_has_an_id_that_both_name() -> None:
+    labels = [{"value": 0, "name": "background"}, {"value": 1, "name": "head", "freesurfer": [17]}, {"value": 2, "name": "all", "freesurfer": [17, 53]}]
+    target = LabelTable.from_json({"labels": labels}, "own")
+    assert {value: row for value, row in load_table("freesurfer").mapping_to(target).items() if row} == {17: 1, 53: 2}
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_a_flip_twice_is_no_flip_and_keeps_the_structure(name: str) -> None:
     table = load_table(name)

@@ -15,6 +15,7 @@ from Learn2SynthLib.config import NetworkConfig
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.labels import load_table
 from Learn2SynthLib.model import Model
+from Learn2SynthLib.resources import resource
 from Learn2SynthLib.segmentation.networks import build_network
 from Learn2SynthLib.segmentation.segmenter import Segmenter, find_model
 from Learn2SynthLib.volume.image import Grid
@@ -109,13 +110,16 @@ def test_corrupt_weights_are_refused_in_one_line() -> None:
         assert "\n" not in str(refusal.value)
 
 
-def test_a_model_is_found_by_file_by_run_and_by_name(tmp_path: Path) -> None:
+def test_a_model_is_found_by_file_by_run_and_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "best.l2s").touch()
     assert find_model(tmp_path / "run") == tmp_path / "run" / "best.l2s"
     assert find_model(tmp_path / "run" / "best.l2s") == tmp_path / "run" / "best.l2s"
     with pytest.raises(InputError, match="no such model"):
         find_model("no-such-model")
+    monkeypatch.chdir(tmp_path)  # where something is called as a shipped model is
+    (tmp_path / "run").rename(tmp_path / "brain")
+    assert find_model("brain") == resource("Models", "brain.l2s") and find_model("./brain") == Path("brain/best.l2s")
     with pytest.raises(InputError, match=r"best.l2s"):
         find_model(tmp_path)
 

@@ -127,6 +127,9 @@ def test_the_target_is_the_predictions_own_table_when_it_is_one(pair: tuple[Labe
     write_label_map(found, tmp_path / "sided.nii.gz")
     scores = evaluate_paths(tmp_path / "sided.nii.gz", tmp_path / "b.nii.gz", "brain-sided")["dice"]
     assert scores["left cerebral cortex"] == scores["right cerebral cortex"] == 1
+    write_label_map(LabelMap(relabel(found.data, sided.mapping_to(BRAIN)), found.grid, "brain"), tmp_path / "brain.nii.gz")
+    coarser = evaluate_paths(tmp_path / "sided.nii.gz", tmp_path / "brain.nii.gz", "brain-sided", "brain")["dice"]
+    assert coarser["cerebral cortex"] == coarser["mean"] == 1 and "left cerebral cortex" not in coarser
 
 
 def test_manual_labels_against_themselves_are_perfect(data_folder: Path) -> None:

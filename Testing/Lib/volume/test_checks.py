@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from dataclasses import replace
 
 import nibabel
 import numpy as np
@@ -14,8 +15,9 @@ import torch
 from Learn2SynthLib.labels import load_table
 from Learn2SynthLib.volume.checks import check_cohort, check_subject, format_reports
 from Learn2SynthLib.volume.cohort import Cohort, Subject, build_cohort
-from Learn2SynthLib.volume.files import write_image, write_label_map
+from Learn2SynthLib.volume.files import read_image, read_label_map, write_image, write_label_map
 from Learn2SynthLib.volume.image import Grid, LabelMap
+from Learn2SynthLib.volume.relabel import relabel
 
 TARGET = load_table("brain-coarse")
 
@@ -75,6 +77,15 @@ def test_oblique_is_a_note_and_an_ordinary_grid_is_nothing(tmp_path, make_grid, 
         write_image(noise_image(make_grid((60, 60, 60), (2, 2, 2), degrees=degrees)), tmp_path / "x.nii.gz")
         findings = check_subject(Subject("x", "unlabelled", tmp_path / "x.nii.gz", None), TARGET).findings
         assert len(findings) == count and all("oblique, 12 degrees" in finding.message for finding in findings)
+
+
+def test_labels_that_are_several_structures_of_the_target_are_refused(saved, tmp_path):
+    subject = saved()
+    coarse = relabel(read_label_map(subject.labels, subject.table).data, load_table(subject.table).mapping_to(load_table("brain-coarse")))
+    grid = read_image(subject.image).grid
+    write_label_map(LabelMap(coarse, grid, "brain-coarse"), tmp_path / "coarse.nii.gz")
+    report = check_subject(replace(subject, labels=tmp_path / "coarse.nii.gz", table="brain-coarse"), load_table("brain"))
+    assert not report.ok and found(report, "error", "is several structures of the target 'brain' .*choose a coarser --target")
 
 
 def with_one(value):

@@ -74,6 +74,18 @@ def test_scaling_and_units_of_the_header_are_applied(tmp_path):
     np.testing.assert_allclose(back.grid.spacing_mm, (1, 1, 2), rtol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # nibabel leaves the cut file open
+def test_unknown_units_are_mm_and_a_cut_mgz_is_refused(tmp_path):
+    image = nibabel.Nifti1Image(np.zeros((2, 3, 4), np.int16), np.diag([1, 1, 2, 1]))
+    image.header["xyzt_units"] = 7
+    nibabel.save(image, tmp_path / "scan.nii")
+    np.testing.assert_allclose(read_grid(tmp_path / "scan.nii").spacing_mm, (1, 1, 2))
+    for size in (0, 3, 100):
+        (tmp_path / "cut.mgh").write_bytes(bytes(size))
+        with pytest.raises(InputError, match="cannot be read"):
+            read_image(tmp_path / "cut.mgh")
+
+
 def test_nan_is_the_lowest_intensity(tmp_path):
     voxels = np.arange(27, dtype=np.float32).reshape(3, 3, 3) + 5
     voxels[1, 1, 1:] = np.nan

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from Learn2SynthLib.volume.geometry import resample_labels, voxel_to_voxel
+from Learn2SynthLib.volume.geometry import model_grid, resample_labels, voxel_to_voxel
 from Learn2SynthLib.volume.image import LabelMap
 from Learn2SynthLib.volume.voting import majority
 
@@ -27,10 +27,18 @@ def most_frequent(labels, index):
     return tied[-1] if sum(index) % 2 else tied[0]
 
 
+def places(affine, axis):
+    """Where a voxel is sampled along an axis: where two places would be half-way between voxels, four."""
+    step = affine[:3, axis][np.abs(affine[:3, axis]).argmax()]
+    start = affine[np.abs(affine[:3, axis]).argmax(), 3] - step / 4
+    if abs(step) < 1.5:
+        return (0.0,)
+    return (-0.375, -0.125, 0.125, 0.375) if abs(start % 1 - 0.5) < 1e-3 and abs(step % 1) < 1e-3 else (-0.25, 0.25)
+
+
 def counted(data, affine, shape):
     """Majority vote by the formula, one voxel after the other."""
-    growth = np.linalg.norm(affine[:3, :3], axis=0)
-    shifts = list(product(*[(-0.25, 0.25) if ratio >= 1.5 else (0.0,) for ratio in growth]))
+    shifts = list(product(*(places(affine, axis) for axis in range(3))))
     voxels = np.zeros(shape, np.int32)
     for index in np.ndindex(*shape):
         labels = [label_at(data, affine[:3, :3] @ np.add(index, shift) + affine[:3, 3]) for shift in shifts]
@@ -64,6 +72,23 @@ def test_labels_are_those_of_a_count_voxel_by_voxel(make_grid, axes, spacing, or
         found = resample_labels(LabelMap(torch.from_numpy(np.array(data, order=order)), source), target).data
         assert found.dtype == torch.int32 and found.is_contiguous()
         np.testing.assert_array_equal(found.numpy(), expected)
+
+
+@pytest.mark.parametrize("direction", ["RAS", "LPI"])
+@pytest.mark.parametrize("spacing", [2, 3, 4, 1.6])
+@pytest.mark.parametrize("size", [40, 41])
+def test_labels_stay_where_the_image_is(size, spacing, direction, make_grid):
+    source = make_grid((size,) * 3, axes=direction)
+    where = np.indices(source.shape) - (size - 1) / 2 - 0.3
+    ball = torch.from_numpy(((where**2).sum(0) < 12.2**2).astype(np.int32))
+    target = model_grid(source, (spacing,) * 3)
+    labels = resample_labels(LabelMap(ball, source), target).data
+    moved = centre_mm(labels, target) - centre_mm(ball, source)
+    assert np.abs(moved).max() < 0.09 * spacing  # how finely so small a ball tells; half a voxel of 1 mm is more
+
+
+def centre_mm(labels, grid):
+    return grid.affine[:3, :3] @ np.argwhere(labels.numpy()).mean(0) + grid.affine[:3, 3]
 
 
 def test_the_first_and_the_last_candidate_of_a_tie_take_turns():
