@@ -21,6 +21,7 @@ from .resources import find_named, read_named
 
 SIDES = ("left", "right", "both")
 _SIDE_WORDS = (("left", "right"), ("lh", "rh"), ("l", "r"))
+_PARCELS = 1000  # FreeSurfer ids from here on are of parcels, of the cortex and below it
 MARK = "learn2synth labels: "  # what the header of a segmentation begins with that says what its numbers mean
 BACKGROUND, FLUID, OUTSIDE = "background", "cerebrospinal fluid", "extracerebral"
 
@@ -96,12 +97,16 @@ class LabelTable:
         """value here -> the structures of `target` that share its voxels, where they are several: nobody knows which voxels are whose."""
         if target == self:
             return {}
-        return {value: [target[v].name for v in sorted(found)] for value, found in self._meant(target).items() if len(found) > 1}
+        return {value: [target[v].name for v in sorted(found)] for value, found in self._meant(target).items() if value and len(found) > 1}
 
     def _meant(self, target: LabelTable) -> dict[int, set[int]]:
-        """value here -> values in `target` that have one of its FreeSurfer ids; where labels of the target share an id, the first has it."""
+        """value here -> values in `target` that have one of its FreeSurfer ids; where labels of the target share an id, the first has it.
+
+        Parcels name themselves first, and then the whole that they are a part of, for targets that know no parcels.
+        """
         by_id = {i: label.value for label in reversed(target.foreground) for i in label.freesurfer if i}
-        return {label.value: {by_id[i] for i in label.freesurfer if i in by_id} for label in self.labels}
+        found = {label: [by_id[i] for i in label.freesurfer if i in by_id] for label in self.labels}
+        return {label.value: set(values[:1] if label.freesurfer[:1] >= (_PARCELS,) else values) for label, values in found.items()}
 
     def mirrored(self) -> dict[int, int]:
         """value -> value after a left/right flip: a sided label swaps with its namesake of the other side or, without one, with the label whose FreeSurfer

@@ -64,6 +64,12 @@ def test_the_first_of_two_labels_has_an_id_that_both_name() -> None:
     assert {value: row for value, row in load_table("freesurfer").mapping_to(target).items() if row} == {17: 1, 53: 2}
 
 
+def test_a_parcel_is_itself_where_the_target_knows_it_and_its_whole_elsewhere() -> None:
+    labels = [{"value": 0, "name": "background"}, {"value": 1, "name": "rest", "freesurfer": [3]}, {"value": 2, "name": "precentral", "freesurfer": [1024]}]
+    mapping = load_table("freesurfer").mapping_to(LabelTable.from_json({"labels": labels}, "own"))
+    assert (mapping[1024], mapping[1025], mapping[3]) == (2, 1, 1)
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_a_flip_twice_is_no_flip_and_keeps_the_structure(name: str) -> None:
     table = load_table(name)
