@@ -12,7 +12,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,11 @@ class LabelTable:
     def _by_value(self) -> dict[int, Label]:
         return {label.value: label for label in self.labels}
 
+    @cached_property
+    def by_freesurfer(self) -> dict[int, int]:
+        """FreeSurfer id -> value of the structure that it is found by; where several name an id, the first has it."""
+        return {i: label.value for label in reversed(self.foreground) for i in label.freesurfer if i}
+
     def unknown(self, values: Iterable[int]) -> list[int]:
         """Those of `values` that are not in the table, sorted."""
         return sorted(set(values) - set(self.values))
@@ -91,22 +96,19 @@ class LabelTable:
         """value here -> value in `target`, by FreeSurfer id; 0 where the target does not know the structure, or parts it in several."""
         if target == self:
             return {value: value for value in self.values}
-        return {value: found.pop() if len(found) == 1 else 0 for value, found in self._meant(target).items()} | {0: 0}
+        found = {label.value: target.having(label.freesurfer) for label in self.labels}
+        return {value: structures[0] if len(structures) == 1 else 0 for value, structures in found.items()} | {0: 0}
 
     def parted_by(self, target: LabelTable) -> dict[int, list[str]]:
         """value here -> the structures of `target` that share its voxels, where they are several: nobody knows which voxels are whose."""
-        if target == self:
-            return {}
-        return {value: [target[v].name for v in sorted(found)] for value, found in self._meant(target).items() if value and len(found) > 1}
+        found = {label.value: target.having(label.freesurfer) for label in self.foreground if target != self}
+        return {value: [target[v].name for v in structures] for value, structures in found.items() if len(structures) > 1}
 
-    def _meant(self, target: LabelTable) -> dict[int, set[int]]:
-        """value here -> values in `target` that have one of its FreeSurfer ids; where labels of the target share an id, the first has it.
-
-        Parcels name themselves first, and then the whole that they are a part of, for targets that know no parcels.
-        """
-        by_id = {i: label.value for label in reversed(target.foreground) for i in label.freesurfer if i}
-        found = {label: [by_id[i] for i in label.freesurfer if i in by_id] for label in self.labels}
-        return {label.value: set(values[:1] if label.freesurfer[:1] >= (_PARCELS,) else values) for label, values in found.items()}
+    def having(self, freesurfer: tuple[int, ...]) -> list[int]:
+        """Values of the structures that have some of these FreeSurfer ids. Parcels name themselves first, and then the whole that they are a part of, for
+        tables that know no parcels."""
+        found = list(dict.fromkeys(self.by_freesurfer[i] for i in freesurfer if i in self.by_freesurfer))
+        return found[:1] if freesurfer[:1] >= (_PARCELS,) else found
 
     def mirrored(self) -> dict[int, int]:
         """value -> value after a left/right flip: a sided label swaps with its namesake of the other side or, without one, with the label whose FreeSurfer

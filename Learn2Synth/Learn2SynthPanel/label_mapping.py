@@ -44,7 +44,7 @@ class LabelMapping:
         self._names = {value: name for value, name in (names or {}).items() if value not in source.values and value != 0}
         self._usual = source.mapping_to(target)
         self._edits: dict[int, int] = {}
-        self._structure_of = {i: label.value for label in target.labels for i in label.freesurfer}
+        self._structure_of = target.by_freesurfer
 
     @property
     def rows(self) -> list[Row]:
@@ -122,8 +122,8 @@ class LabelMapping:
         record: dict[str, Any] = {"value": row.value, "name": row.name, "freesurfer": (), "side": side_of(row.name)}
         if row.known:
             record = asdict(self.source[row.value])
-        reached = next((self._structure_of[i] for i in record["freesurfer"] if i in self._structure_of), NOT_USED)
-        if reached == row.target:
+        reached = self.target.having(tuple(record["freesurfer"]))
+        if (reached or [NOT_USED]) == [row.target]:
             return record
         if row.target == NOT_USED:
             return record | {"freesurfer": ()}
@@ -131,7 +131,7 @@ class LabelMapping:
 
     def _like_structure(self, structure: Label, side: str) -> dict[str, Any]:
         side = structure.side if structure.side != "both" else side
-        ids = [i for i in structure.freesurfer if self._structure_of[i] == structure.value]
+        ids = [i for i in structure.freesurfer if self._structure_of.get(i) == structure.value]
         if not ids:
             raise InputError(f"label table '{self.target.name}'", f"structure '{structure.name}' has no FreeSurfer id of its own", remedy="give it one")
         own_side = [i for i in ids if side in ("both", _side_of_id(i))]
