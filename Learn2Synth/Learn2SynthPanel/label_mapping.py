@@ -19,8 +19,8 @@ _EDITED = " edited"
 class Row:
     """One value found in label maps.
 
-    target: value of its structure in the target table, NOT_USED for none, UNDECIDED while nobody has said what a value that the source
-    table does not know means. known: the source table has it. files: how many label maps have it.
+    target: value of its structure in the target table, NOT_USED for none, UNDECIDED while nobody has said what a value that is not known
+    counts as. known: the source table says what it counts as. files: how many label maps have it.
     """
 
     value: int
@@ -33,8 +33,8 @@ class Row:
 class LabelMapping:
     """Every value found in label maps and the structure of the target that it counts as.
 
-    It starts as the source table says; values that this table does not know start as UNDECIDED, and a training refuses them: where there are
-    many, the source table is the wrong one.
+    It starts as the source table says; values that this table does not know, or that are several structures of the target, start as UNDECIDED,
+    and a training refuses them: where there are many, the source table is the wrong one.
     """
 
     def __init__(self, source: LabelTable, target: LabelTable, found: Mapping[int, int], names: Mapping[int, str] | None = None) -> None:
@@ -42,14 +42,15 @@ class LabelMapping:
         self.source, self.target = source, target
         self._found = {value: files for value, files in found.items() if value != 0}
         self._names = {value: name for value, name in (names or {}).items() if value not in source.values and value != 0}
-        self._usual = source.mapping_to(target)
+        parted = source.parted_by(target)
+        self._usual = {value: structure for value, structure in source.mapping_to(target).items() if value not in parted}
         self._edits: dict[int, int] = {}
         self._structure_of = target.by_freesurfer
 
     @property
     def rows(self) -> list[Row]:
-        """One row per value, those that the source table does not know first, each part by value; background is not listed."""
-        known = set(self.source.values)
+        """One row per value, those that are not known first, each part by value; background is not listed."""
+        known = self._usual
         values = sorted({*self._found, *self._names}, key=lambda value: (value in known, value))
         return [Row(value, self._name(value), self._structure(value), value in known, self._found.get(value, 0)) for value in values]
 
@@ -70,7 +71,7 @@ class LabelMapping:
         return bool(self._edits)
 
     def assign(self, value: int, target_value: int) -> None:
-        """Count `value` as that structure of the target, or as NOT_USED; UNDECIDED takes back what was said of a value that the source table does not know.
+        """Count `value` as that structure of the target, or as NOT_USED; UNDECIDED takes back what was said of a value that is not known.
 
         Raises InputError on a value or structure that is not there.
         """
@@ -112,7 +113,7 @@ class LabelMapping:
         return mapping
 
     def _name(self, value: int) -> str:
-        return self.source[value].name if value in self._usual else self._names.get(value, f"label {value}")
+        return self.source[value].name if value in self.source.values else self._names.get(value, f"label {value}")
 
     def _structure(self, value: int) -> int:
         return self._edits.get(value, self._usual.get(value, UNDECIDED))
@@ -120,10 +121,10 @@ class LabelMapping:
     def _record(self, row: Row) -> dict[str, Any]:
         """The row as an entry of a label table; what an entry leaves out follows from its name and ids."""
         record: dict[str, Any] = {"value": row.value, "name": row.name, "freesurfer": (), "side": side_of(row.name)}
-        if row.known:
+        if row.value in self.source.values:
             record = asdict(self.source[row.value])
-        reached = self.target.having(tuple(record["freesurfer"]))
-        if (reached or [NOT_USED]) == [row.target]:
+        says = self.target.having(tuple(record["freesurfer"])) or [NOT_USED]
+        if says == [row.target]:
             return record
         if row.target == NOT_USED:
             return record | {"freesurfer": ()}

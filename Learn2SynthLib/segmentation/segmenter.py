@@ -233,7 +233,7 @@ def _cells(image: str, measures: Measures) -> dict[str, str | float]:
 
 
 def find_model(model: str | Path) -> Path:
-    """The bundle that is meant: a shipped model, a file, or the best model of a run folder; one that is called as a shipped one is has to be `./NAME`.
+    """The bundle that is meant: a shipped model, a file, or the best model of a run folder. What else has a shipped model's name is meant by `./NAME`.
 
     Raises InputError when there is none.
     """

@@ -59,7 +59,7 @@ def resample_image(image: Image, grid: Grid) -> Image:
 
 
 def resample_labels(labels: LabelMap, grid: Grid) -> LabelMap:
-    """Majority vote of 2x2x2 samples or more per voxel along axes that grow 1.5 times or more, nearest otherwise; 0 outside."""
+    """Majority vote of two or four samples a voxel along each axis that grows 1.5 times or more, nearest otherwise; 0 outside."""
     if labels.grid.matches(grid, 1e-4):
         return LabelMap(labels.data, grid, labels.table)
     affine = voxel_to_voxel(grid, labels.grid)

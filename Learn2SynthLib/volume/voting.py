@@ -20,7 +20,7 @@ Places = tuple[float, ...]
 
 
 def sample_places(growth: np.ndarray) -> list[Places]:
-    """For every target axis where labels are sampled, in target voxels from the centre: two places along axes that vote, unless they are not fair."""
+    """For every target axis where labels are sampled, in target voxels from the centre: two places along axes that vote."""
     return [(-0.25, 0.25) if ratio >= _VOTING_RATIO else (0.0,) for ratio in growth]
 
 

@@ -73,6 +73,16 @@ def test_an_unknown_value_is_not_in_the_table_before_somebody_has_said_what_it_m
     assert edited.undecided == [] and edited.changed and edited.table()[777].freesurfer == ()
 
 
+def test_a_value_that_is_several_structures_of_the_target_waits_for_a_decision() -> None:
+    edited = LabelMapping(BRAIN, SIDED, {THALAMUS: 1})
+    assert edited.undecided == [THALAMUS] and edited.rows[0].name == "thalamus" and not edited.changed
+    assert edited.table().parted_by(SIDED)[THALAMUS] == ["left thalamus", "right thalamus"]  # which a check refuses
+    for structure in (NOT_USED, next(label.value for label in SIDED.labels if label.name == "right thalamus")):
+        edited.assign(THALAMUS, structure)
+        assert edited.undecided == [] and edited.changed
+        assert edited.table().mapping_to(SIDED)[THALAMUS] == structure and THALAMUS not in edited.table().parted_by(SIDED)
+
+
 def test_what_was_said_of_an_unknown_value_can_be_taken_back() -> None:
     edited = mapping()
     edited.assign(777, THALAMUS)

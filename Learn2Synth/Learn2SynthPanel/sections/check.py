@@ -192,7 +192,7 @@ class CheckSection(Section):
         usual = {NOT_USED: _("not used"), **{label.value: label.name for label in mapping.choices}}
         table.rowCount = len(mapping.rows)
         for row, entry in enumerate(mapping.rows):
-            tip = "" if entry.known else _("The label table does not know this value.")
+            tip = "" if entry.known else _("The label table does not say what this value counts as.")
             table.setItem(row, 0, text_item(str(entry.value), tip))
             table.setItem(row, 1, text_item(entry.name, tip))
             combo = qt.QComboBox()
