@@ -63,6 +63,7 @@ def train(options: argparse.Namespace) -> int:
     run.check(config.to_json(), cohort.to_json())
     if not options.check:
         try_place(run.config_path)
+        run.clear_stop()  # of the last time; from here on one is meant for this training
     reports = _refuse_bad_data(config, cohort, console) if options.check or not run.exists() else []
     if options.check:
         return DONE

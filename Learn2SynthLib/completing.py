@@ -33,13 +33,19 @@ def with_known_anatomy(config: RunConfig, cohort: Cohort, run: Run) -> Cohort:
 
 
 def completed(config: RunConfig, cohort: Cohort, reports: Sequence[Report], run: Run, console: Console) -> Cohort:
-    """The cohort with segmentations, made now, of all real scans that its check found to be annotated in part; without those that probably failed."""
+    """The cohort with segmentations, made now, of all real scans that its check found to be annotated in part; without those that probably failed.
+
+    Raises KeyboardInterrupt between two scans when a stop is requested; what is segmented by then is kept.
+    """
     names = {report.name for report in in_part(reports)} if _is_of_use(config) else set()
     wanted = [subject for subject in cohort.of("real") if subject.name in names and subject.anatomy is None]
     if not wanted:
         return cohort
     segmenter, taken = Segmenter.load(resource("Models", f"{MODEL}.l2s"), config.device), []  # not what is called so where we are
     for done, subject in enumerate(wanted):
+        if run.stop_requested():
+            run.clear_stop()
+            raise KeyboardInterrupt
         run.append("completing", done=done, count=len(wanted))
         if _segmented(subject, segmenter, run, console):
             taken.append(subject)

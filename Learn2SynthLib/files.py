@@ -13,6 +13,7 @@ from typing import Any
 
 from .errors import InputError
 
+ODD_NAMES = "backslashreplace"  # how file names that are no UTF-8 are written as text; in JSON that is read back as it was
 _PATIENCE_S = 2.0
 _BY_THE_SYSTEM = (".ds_store", "desktop.ini", "thumbs.db")
 
@@ -93,7 +94,7 @@ def _patiently(action: Callable[[], None]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     with written_aside(path) as aside:
-        aside.write_text(text, encoding="utf-8")
+        aside.write_text(text, encoding="utf-8", errors=ODD_NAMES)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError
-from .files import is_there, written_aside
+from .files import ODD_NAMES, is_there, written_aside
 from .labels import LabelTable
 
 SCHEMA = 1
@@ -41,7 +41,7 @@ class Model:
     def write(self, path: Path) -> None:
         """Writes the bundle, whole or not at all; equal models make equal files."""
         with written_aside(path) as aside, zipfile.ZipFile(aside, "w") as bundle:
-            for name, content in ((_CARD, json.dumps(self.card, indent=1, ensure_ascii=False).encode()), (_WEIGHTS, self.weights)):
+            for name, content in ((_CARD, json.dumps(self.card, indent=1, ensure_ascii=False).encode(errors=ODD_NAMES)), (_WEIGHTS, self.weights)):
                 bundle.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content, zipfile.ZIP_DEFLATED)
 
     @classmethod

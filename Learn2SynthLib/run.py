@@ -18,7 +18,7 @@ from typing import Any
 
 from .config import RunConfig
 from .errors import InputError
-from .files import is_the_systems, is_there, remove, write_json
+from .files import ODD_NAMES, is_the_systems, is_there, remove, write_json
 from .locking import lock, lock_patiently, open_for_locking, unlock
 
 # config.json is written last: it makes a folder a run.
@@ -65,14 +65,16 @@ class Run:
             raise InputError(self.folder, "is not empty and holds no run", remedy="choose a new folder")
 
     def prepare(self, config: dict[str, Any], cohort: dict[str, Any]) -> None:
-        """Writes the run's description, unless it is there already, and where its data are now. Raises InputError as `check` does."""
+        """Writes the run's description, unless it is there already, and where its data and its other files are now. Raises InputError as `check` does."""
         self.check(config, cohort)
-        if not self.exists() or self.cohort() != cohort:
+        begun = self.exists()
+        if not begun or self.cohort() != cohort:
             write_json(self.cohort_path, cohort)
-        if self.exists():
-            return
-        write_json(self.folder / "environment.json", environment())
-        write_json(self.config_path, config)
+        if not begun:
+            write_json(self.folder / "environment.json", environment())
+        config = {**config, "device": self.config()["device"]} if begun else config
+        if not begun or self.config() != config:
+            write_json(self.config_path, config)
 
     def _check_same(self, path: Path, wanted: dict[str, Any], what: str) -> None:
         stored = self._read_json(path)
@@ -149,7 +151,7 @@ class Run:
             with open(self.events_path, "ab") as file:
                 if file.tell() and not self._ends_with_newline():
                     file.write(b"\n")  # a process that was killed, or a full disk, left half a line
-                file.write((json.dumps(record, ensure_ascii=False) + "\n").encode())
+                file.write((json.dumps(record, ensure_ascii=False) + "\n").encode(errors=ODD_NAMES))
         except OSError as error:
             raise InputError(self.events_path, f"cannot be written ({error.strerror or error})", remedy="free some space, then resume the run") from error
         return record
@@ -218,9 +220,16 @@ def environment() -> dict[str, Any]:
 
 
 def _comparable(config: dict[str, Any], where: object) -> dict[str, Any]:
-    """A configuration with every setting, those that are younger than it at their defaults, but without the place that it runs on: a run may be resumed on
-    another device."""
-    return {key: value for key, value in RunConfig.from_json(config, where).to_json().items() if key != "device"}
+    """A configuration with every setting, those that are younger than it at their defaults, but without the place that it runs on and the places of the files
+    that it names: a run may be resumed on another device, and with files that were moved."""
+    return {key: _by_name(value) for key, value in RunConfig.from_json(config, where).to_json().items() if key != "device"}
+
+
+def _by_name(setting: Any) -> Any:
+    """A setting, or a record of them, with the file's name in place of every path; paths in configurations are absolute."""
+    if isinstance(setting, dict):
+        return {key: _by_name(value) for key, value in setting.items()}
+    return Path(setting).name if isinstance(setting, str) and os.path.isabs(setting) else setting
 
 
 def _without_paths(cohort: Any) -> Any:

@@ -36,8 +36,13 @@ class CategoricalSearch:
         self.weight, self.caution = 0.0, 1.0
 
     def begin(self, probabilities: Vectors) -> None:
-        """Starts at these instead of the uniform ones, raised to their floors."""
-        self.probabilities = [_above(p, self.floor(len(p))) for p in probabilities]
+        """Starts at these instead of the uniform ones; their floors come out of all of them alike."""
+        self.probabilities = [self.floor(len(p)) + (1 - self.floor(len(p)) * len(p)) * p for p in probabilities]
+
+    @property
+    def found(self) -> Vectors:
+        """The probabilities without their floors, which only keep the search looking: with few choices these are much of the whole."""
+        return [(p - self.floor(len(p))) / (1 - self.floor(len(p)) * len(p)) for p in self.probabilities]
 
     @property
     def step_length(self) -> float:

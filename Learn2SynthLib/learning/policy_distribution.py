@@ -45,7 +45,7 @@ class PolicyDistribution:
 
     def expected(self) -> dict[str, float]:
         """Mean value of each choice, by name."""
-        return self.space.expected(self.search.probabilities)
+        return self.space.expected(self.search.found)
 
     def step(self, index: int, train: Train, compares: bool) -> Losses:
         """A step by a sampled policy, or, if it `compares`, by the second of two that are tried."""

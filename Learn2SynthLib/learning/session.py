@@ -29,7 +29,6 @@ def train_run(config: RunConfig, cohort: Cohort, run: Run, show: Callable[[Event
         run.prepare(config.to_json(), cohort.to_json())
         if not locked:
             show(run.append("unlocked", message="this file system has no locks: see to it that no other training uses the same folder"))
-        run.clear_stop()
         with _stopping(run):
             try:
                 for event in Trainer(config, cohort, run).events():

@@ -219,6 +219,7 @@ class Trainer:
         else:
             self._keep(None)
         yield self._checkpoint()
+        self.run.clear_stop()  # one that came too late
         best = {"best": round(self.best, 5), "note": self.note} if self.scans else {}
         yield self.run.append("finished", step=self.config.steps, model=self.run.model_path.name, seconds=round(time.monotonic() - clock, 1), **best)
 

@@ -25,15 +25,16 @@ from .slices import stack
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
 NIBABEL_SUFFIXES = (*NIFTI_SUFFIXES, ".mgz", ".mgh")
-ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
+NRRD_SUFFIXES = (".nrrd", ".nhdr")
+ITK_SUFFIXES = (*NRRD_SUFFIXES, ".mha", ".mhd")
 WRITABLE_SUFFIXES = (".nii.gz", ".nii", ".mgz", ".nrrd", ".mha")
 
 # ITK keeps physical points as left-posterior-superior, the whole of this library as right-anterior-superior.
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _MM_PER_UNIT = {1: 1000.0, 3: 0.001}  # by the code of NIfTI's header; any other is or means mm
-_MM_PER_NRRD_UNIT = {"": 1.0, "mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "cm": 10.0, "m": 1000.0, "um": 0.001, "µm": 0.001}
+_MM_PER_NRRD_UNIT = {"mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "cm": 10.0, "m": 1000.0, "um": 0.001, "µm": 0.001}
 _HEADER_BYTES = 2**16
-GUESS = "which side is left (qform and sform code 0): that of the format's old convention is taken; write its orientation into it"
+GUESS = "which side is left (no orientation): that of the format's old convention is taken; write its orientation into it"
 _SERIES_DESCRIPTION = "0008|103e"
 _LOCALE = threading.Lock()  # the locale is that of the whole process
 
@@ -53,7 +54,9 @@ class StoredVolume:
 
 
 def is_placed_by_guess(path: Path, suffix: str | None) -> bool:
-    """True for a NIfTI file whose header says nothing of where its voxels lie: left and right are a convention's, not the scan's."""
+    """True for a NIfTI or NRRD file whose header says nothing of where its voxels lie: left and right are a convention's, not the scan's."""
+    if suffix in NRRD_SUFFIXES:
+        return not re.search(r"^space: *(?:left|right|[lr][ap]s)", _text_header(path), re.MULTILINE | re.IGNORECASE)
     if suffix not in NIFTI_SUFFIXES:
         return False
     header: Any = nibabel.load(path).header
@@ -100,14 +103,17 @@ def _open_itk(path: Path) -> StoredVolume:
 
 
 def _mm_per_nrrd_unit(path: Path) -> float:
-    """What the header's "space units" are in mm, which ITK does not look at; 1 for files without. Raises InputError for units not known."""
-    if path.suffix.lower() not in (".nrrd", ".nhdr"):
+    """What the header's units (of its space or, in files without one, of its axes) are in mm; ITK does not look at them, and no word means mm.
+
+    Raises InputError for units not known.
+    """
+    if path.suffix.lower() not in NRRD_SUFFIXES:
         return 1.0
-    line = re.search(r"^space units:(.*)$", _text_header(path), re.MULTILINE | re.IGNORECASE)
-    units = set(re.findall(r'"([^"]*)"', line[1])) if line else {""}
-    if len(units) != 1 or not units <= set(_MM_PER_NRRD_UNIT):
-        raise InputError(path, f"space units {', '.join(sorted(units))}", "mm, cm, m or um, along all axes", "export it again in millimetres")
-    return _MM_PER_NRRD_UNIT[units.pop()]
+    line = re.search(r"^(?:space )?units:(.*)$", _text_header(path), re.MULTILINE | re.IGNORECASE)
+    units = set(re.findall(r'"([^"]*)"', line[1])) - {""} if line else set()
+    if len(units) > 1 or not units <= set(_MM_PER_NRRD_UNIT):
+        raise InputError(path, f"units {', '.join(sorted(units))}", "mm, cm, m or um, along all axes", "export it again in millimetres")
+    return _MM_PER_NRRD_UNIT[units.pop()] if units else 1.0
 
 
 def _text_header(path: Path) -> str:

@@ -93,7 +93,7 @@ def _told_in_part(reports: Sequence[Report]) -> str | None:
     labelled = float(np.median([report.brain_mm3 for report in found]))
     return (
         f"{len(found)} of {len(_usable(reports, 'real'))} real scans are annotated in part: labels for {labelled / 1000:.0f} mL of the brain, "
-        f"where {_expected_mm3(reports) / 1000:.0f} mL are usual; to render them, the shipped model segments the rest (synthesis.complete)"
+        f"where {_expected_mm3(reports) / 1000:.0f} mL are usual; to render them, the shipped model segments the rest unless synthesis.complete=false"
     )
 
 

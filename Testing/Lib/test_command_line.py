@@ -91,7 +91,7 @@ def test_train_segment_evaluate_inspect_and_preview_on_one_head(save_head: Head,
 
     nibabel.save(nibabel.Nifti1Image(reference.get_fdata(), None), tmp_path / "guessed.nii.gz")
     assert main(["segment", str(run), str(tmp_path / "guessed.nii.gz"), "--output", str(tmp_path / "g.nii.gz")]) == 0
-    assert "guessed.nii.gz: Its header does not say which side is left (qform and sform code 0)" in capsys.readouterr().err
+    assert "guessed.nii.gz: Its header does not say which side is left (no orientation)" in capsys.readouterr().err
 
     assert main(["evaluate", "--prediction", str(output), "--prediction-ids", "brain-coarse", "--reference", str(labels), "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
@@ -207,6 +207,19 @@ def test_a_run_is_resumed_from_another_folder(save_head: Head, tmp_path: Path, m
         assert main([*arguments, "synthesis.contrast=contrast.json"]) == 130
     monkeypatch.chdir(image.parent)
     assert main(["train", "../run"]) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
+def test_names_that_are_no_text_are_names_all_the_same(save_head: Head, tmp_path: Path) -> None:
+    run, (image, labels) = Run(tmp_path / "run"), save_head()
+    odd = tuple(path.rename(path.with_name("caf\udce9_" + path.name)) for path in (image, labels))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "stop_requested", lambda self: True)
+        assert main(train_arguments(run.folder, odd)) == 130
+    assert main(["train", str(run.folder)]) == 0
+    volumes = tmp_path / "volumes.csv"
+    assert main(["segment", str(run.folder), str(odd[0]), "--output", str(tmp_path / "out.nii.gz"), "--volumes", str(volumes), "--device", "cpu"]) == 0
+    assert "caf\\udce9_" in volumes.read_text(encoding="utf-8")
 
 
 def test_a_run_whose_tables_changed_is_not_resumed(

@@ -81,6 +81,15 @@ def test_a_run_may_be_resumed_on_another_device_only(tmp_path: Path) -> None:
         run.check({"steps": 2, "device": "cpu"}, {"subjects": []})
 
 
+def test_files_that_a_configuration_names_may_be_moved(tmp_path: Path) -> None:
+    run, here, there = Run(tmp_path / "run"), str(tmp_path / "a" / "mine.json"), str(tmp_path / "b" / "mine.json")
+    run.prepare(RunConfig(target=here, device="cpu").to_json(), {"subjects": []})
+    run.prepare(RunConfig(target=there, device="cuda").to_json(), {"subjects": []})
+    assert run.config()["target"] == there and run.config()["device"] == "cpu"
+    with pytest.raises(InputError, match="target .* there, .* here"):
+        run.check(RunConfig(target=str(tmp_path / "b" / "other.json")).to_json(), {"subjects": []})
+
+
 def test_a_setting_that_came_later_is_at_its_default_in_older_runs(tmp_path: Path) -> None:
     config, run = RunConfig().to_json(), Run(tmp_path / "run")
     older = {key: value for key, value in config.items() if key != "patience"}

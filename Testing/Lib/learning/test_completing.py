@@ -146,3 +146,25 @@ def test_completed_scans_are_validated_on_others(heads: Path, scan: tuple[Path, 
     others = ["--validation", *(str(heads / f"sub-1_{what}.nii.gz") for what in ("T1w", "dseg"))]
     assert trained(tmp_path / "run", heads, scan, *others) == 0 and model.asked == 1
     assert [list(event["scans"]) for event in Run(tmp_path / "run").events() if event["event"] == "validated"] == [["sub-1_T1w"]]
+
+
+def test_a_stop_that_is_asked_for_meanwhile_is_no_stop_of_the_last_time(
+    heads: Path, scan: tuple[Path, Path], model: Knowing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, segment = Run(tmp_path / "run"), model.segment
+    other = [tmp_path / f"other_{path.name}" for path in scan]
+    for path, copy in zip(scan, other, strict=True):
+        copy.write_bytes(path.read_bytes() + b"\0" * (path == scan[0]))
+
+    def stopping(image: Image, progress: Callable[[int, int], None]) -> SimpleNamespace:
+        run.request_stop()
+        return segment(image, progress)
+
+    def train() -> int:
+        return trained(run.folder, heads, (scan[0], scan[1]), "--real", *map(str, other))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(model, "segment", stopping)
+        assert train() == 130 and model.asked == 1 and not run.stop_requested()  # between the two scans
+        assert train() == 130 and model.asked == 2 and run.status() == "stopped"  # after the last one
+    assert train() == 0 and model.asked == 2 and run.status() == "finished"

@@ -101,7 +101,16 @@ def test_a_search_that_begins_near_a_wrong_end_leaves_it() -> None:
     for _ in range(300):
         policies = sorted((search.sample(rng) for _ in range(2)), key=lambda policy: sum(policy) + rng.gauss(0, 3))
         search.update(*policies)
-    assert all(part < 0.25 for part in space.expected(search.probabilities).values())
+    assert all(part < 0.25 for part in space.expected(search.found).values())
+
+
+@pytest.mark.parametrize("searched", [["flip"], ["scaling", "flip"], list(SEARCHABLE)])
+def test_a_search_of_few_settings_or_many_begins_at_them(searched: list[str]) -> None:
+    space, settings = PolicySpace.of(searched), SynthesisConfig(scaling=(0.85, 1.15), flip=0.2)
+    search = CategoricalSearch(space.sizes)
+    search.begin(space.about(settings))
+    assert space.expected(search.found)["flip"] == pytest.approx(0.2)
+    assert all(float(p.min()) >= search.floor(len(p)) and float(p.sum()) == pytest.approx(1) for p in search.probabilities)
 
 
 def test_the_page_shows_the_space_as_it_is() -> None:

@@ -410,7 +410,8 @@ def test_closing_the_iterator_early_leaves_a_usable_run(tiny: Tiny, cohort: Coho
 def test_a_model_that_nothing_has_measured_is_the_newest(tiny: Tiny, cohort: Cohort, tmp_path: Path) -> None:
     config, run = tiny(2, strategy="randomised", steps=9), Run(tmp_path / "run")
     for stop in (2, 5):
-        train_run(config, Cohort(cohort.of("label_map")), run, lambda event, at=stop: run.request_stop() if event.get("step") == at else None)
+        asking = ("step", stop)
+        train_run(config, Cohort(cohort.of("label_map")), run, lambda e, at=asking: run.request_stop() if (e["event"], e.get("step")) == at else None)
         assert Model.read(run.model_path).card["provenance"]["step"] == stop
 
 

@@ -67,14 +67,14 @@ def test_a_folder_without_dicom_has_no_series(tmp_path):
     assert formats.dicom_series(tmp_path) == () and not formats.is_dicom_folder(tmp_path / "below")
 
 
-def nhdr(folder, units):
+def nhdr(folder, units, field="space units"):
     """A detached NRRD of 1 x 2 x 3 of these units, its origin at 4, 5, 6 of them."""
     image = SimpleITK.GetImageFromArray(np.arange(24, dtype=np.int16).reshape(2, 3, 4))
     image.SetSpacing((1, 2, 3))
     image.SetOrigin((4, 5, 6))
     SimpleITK.WriteImage(image, folder / "x.nhdr")
     text = (folder / "x.nhdr").read_text()
-    (folder / "x.nhdr").write_text(text.replace("endian:", f"space units: {units}\nendian:"))
+    (folder / "x.nhdr").write_text(text.replace("endian:", f"{field}: {units}\nendian:"))
     return folder / "x.nhdr"
 
 
@@ -84,9 +84,26 @@ def test_space_units_of_nrrd_are_applied(tmp_path, unit, mm):
     np.testing.assert_allclose(affine, [[-mm, 0, 0, -4 * mm], [0, -2 * mm, 0, -5 * mm], [0, 0, 3 * mm, 6 * mm], [0, 0, 0, 1]])
 
 
+def plain_nrrd(folder, header):
+    """An NRRD that says nothing of its space, of 2 x 2 x 2 voxels."""
+    path = folder / "plain.nrrd"
+    path.write_bytes(f"NRRD0004\ntype: uint8\ndimension: 3\nsizes: 2 2 2\nencoding: raw\n{header}\n".encode() + bytes(8))
+    return path
+
+
+def test_units_of_the_axes_of_a_nrrd_are_applied(tmp_path):
+    path = plain_nrrd(tmp_path, 'spacings: 0.1 0.2 0.3\nunits: "cm" "cm" "cm"\n')
+    np.testing.assert_allclose(formats.open_volume(path, ".nrrd").affine.diagonal(), [-1, -2, 3, 1])
+
+
+@pytest.mark.parametrize("space, guess", [("", True), ("space: scanner-xyz\n", True), ("space: left-posterior-superior\n", False), ("space: RAS\n", False)])
+def test_a_nrrd_without_orientation_is_known(tmp_path, space, guess):
+    assert formats.is_placed_by_guess(plain_nrrd(tmp_path, space), ".nrrd") is guess
+
+
 @pytest.mark.parametrize("units", ['"mm" "mm" "cm"', '"inch" "inch" "inch"'])
 def test_other_space_units_of_nrrd_are_refused(tmp_path, units):
-    with pytest.raises(InputError, match="space units"):
+    with pytest.raises(InputError, match="units"):
         formats.open_volume(nhdr(tmp_path, units), ".nhdr")
 
 
@@ -111,4 +128,4 @@ def test_a_nifti_without_orientation_is_known(tmp_path, codes, guess):
     image.set_sform(np.eye(4), codes[1])
     nibabel.save(image, tmp_path / "x.nii")
     assert formats.is_placed_by_guess(tmp_path / "x.nii", ".nii") is guess
-    assert not formats.is_placed_by_guess(tmp_path / "x.nrrd", ".nrrd")
+    assert not formats.is_placed_by_guess(tmp_path / "x.mha", ".mha")
