@@ -43,15 +43,17 @@ def made_by(record: Part, accuracy: dict[str, list[Part]]) -> str:
 
 
 def summary(accuracy: dict[str, list[Part]], record: Part) -> str:
-    """The lowest cosine of every form in the program's own precision, and the cost of a step."""
-    told = [f"{form} {cosine:.3f}" for form, cosine in sorted(lowest(accuracy).items(), key=lambda item: -item[1])]
+    """The lowest cosine of every form in the program's own precision, after the first step and before it, and the cost of a step."""
+    later, first = (lowest([step for steps in accuracy.values() for step in steps if (step["step"] == 0) == begins]) for begins in (False, True))
+    told = [f"{form} {cosine:.5f}" for form, cosine in later.items()]
     cost = record.get("cost", {}).get("2d")
     times = [f"{form} x{found['ratio']:.1f}" for form, found in cost["time"].items() if form != "plain"] if cost else []
-    return f"lowest cosine in float32: {listed(told) or NOT_RUN}; time of a step, 2d: {listed(times) or NOT_RUN}."
+    begun = f", before the very first step {min(first.values()):.2f}" if first else ""
+    return f"lowest cosine in float32 over training: {listed(told) or NOT_RUN}{begun}; time of a step, 2d: {listed(times) or NOT_RUN}."
 
 
-def lowest(accuracy: dict[str, list[Part]]) -> dict[str, float]:
-    found = [f for steps in accuracy.values() for step in steps for f in step["found"] if f["precision"] == "float32"]
+def lowest(steps: Sequence[Part]) -> dict[str, float]:
+    found = [f for step in steps for f in step["found"] if f["precision"] == "float32"]
     return {form: min(f["cosine"] for f in found if f["form"] == form) for form in dict.fromkeys(f["form"] for f in found)}
 
 

@@ -64,16 +64,18 @@ def usual_steps(runs: dict[int, dict[str, list[Run]]]) -> int:
 
 
 def summary(runs: dict[int, dict[str, list[Run]]]) -> str:
-    """How far off the parameters are."""
+    """How far off the parameters of each kind are on average, with the steps that most experiments had."""
     if not runs:
         return f"{NOT_RUN}."
     steps = usual_steps(runs)
-    found = [(run["planted"][key], learned(same, key)) for same in runs[steps].values() for run in same[:1] for key in run["planted"]]
-    relative, absolute = ([abs(error(p, m)) for p, m in found if _is_zero(p) == zero] for zero in (False, True))
-    told = [f"{len({run['experiment'] for same in runs[steps].values() for run in same})} of {len(EXPERIMENTS)} experiments with {steps} steps"]
-    told += [f"mean error {100 * fmean(relative):.0f} % over {counted(len(relative), 'value')}"] if relative else []
-    told += [f"{fmean(absolute):.3f} over {counted(len(absolute), 'value')} planted at 0"] if absolute else []
-    return f"{listed(told)}."
+    found = [(key.split(".")[0], run["planted"][key], learned(same, key)) for same in runs[steps].values() for run in same[:1] for key in run["planted"]]
+    off: dict[str, list[float]] = defaultdict(list)
+    for kind, planted, mean in found:
+        if not _is_zero(planted):
+            off[kind].append(abs(error(planted, mean)))
+    done = len({run["experiment"] for same in runs[steps].values() for run in same})
+    told = listed(f"{kind} {100 * fmean(errors):.0f} % ({counted(len(errors), 'value')})" for kind, errors in off.items())
+    return f"{done} of {len(EXPERIMENTS)} experiments with {steps} steps; mean error of what was planted: {told}. The remarks say what cannot be found."
 
 
 def identified(runs: Sequence[Run], path: Path) -> Iterator[str]:

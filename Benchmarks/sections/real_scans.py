@@ -10,7 +10,7 @@ from trials import MAIN, OURS
 
 from . import figures
 from .markdown import NOT_RUN, Section, counted, details, duration, interval, left_out, listed, number, picture, points, small, table, versions
-from .samples import IN_DOMAIN, LEVEL, OUT_OF_DOMAIN, RESAMPLES, ROWS, SHIFTED, SITES, Record, Sample, Setup, Trials
+from .samples import EARLIER, IN_DOMAIN, LEVEL, OUT_OF_DOMAIN, RESAMPLES, ROWS, SHIFTED, SITES, Record, Sample, Setup, Trials, mark
 from .targets import checklist
 
 TITLE = "Real scans"
@@ -27,13 +27,15 @@ seeds again, each on their own; where there is one seed, only people. People are
 these ten people. The p-values are of Wilcoxon's signed-rank test over pairs of the same person and seed; pairs that share a person or a seed are not
 independent, which the test assumes, and nothing is corrected for the number of comparisons: read them as a description. With 4 pairs none can be below
 0.125, with 6 none below 0.031."""
+MARKED = f"""{EARLIER.strip()} Measured before a mistake was mended: labels of scans stood up to half a voxel of 1 mm beside their image, in training and in
+measuring alike. Figures with and without this mark are not to be compared; differences are always of trials of one kind."""
 
 
 def section(trials: Trials, pictures: Path) -> Section:
     targets, verdicts = checklist(trials)
     main = [record for record in trials.records if record["trial"]["method"] in MAIN]
     shifts = pictures / "shifts.png"
-    blocks = [ABOUT, made_by(main, "main"), INTERVALS]
+    blocks = [ABOUT, made_by(main, "main"), INTERVALS, MARKED]
     blocks += [picture(shifts, "One slice of a scan as it is and as each shift makes it"), CREDITS] if shifts.is_file() else []
     blocks += ["### Targets", targets]
     setups = trials.setups(list(MAIN))
@@ -77,7 +79,7 @@ def drawn(trials: Trials, setups: Sequence[Setup], pictures: Path) -> Iterator[s
         run = [method for method in MAIN if trials.chosen(method, same[-1])]
         means = [[trials.sample(method, same[-1], (row,)).mean for method in run] for row in ROWS]
         path = pictures / f"dice-by-row-{steps}.png"
-        figures.heat_map(means, ROWS, run, f"Dice, {same[-1]}", path)
+        figures.heat_map(means, ROWS, [trials.named(method, same[-1]) for method in run], f"Dice, {same[-1]}", path)
         yield picture(path, f"Dice of every measured row and method, {same[-1]}")
 
 
@@ -99,13 +101,12 @@ def tables(trials: Trials, setup: Setup) -> Iterator[str]:
 
 
 def dice(trials: Trials, setup: Setup, methods: Sequence[str]) -> str:
-    """The best method of each row is bold."""
     means = {**{row: (row,) for row in ROWS}, "mean out of domain": OUT_OF_DOMAIN}
     rows = [[name, *best_bold([trials.sample(method, setup, of) for method in methods])] for name, of in means.items()]
     records = [list(trials.chosen(method, setup).values()) for method in methods]
     rows.append(["seeds", *(seeds_told(len(same)) for same in records)])
     rows.append(["seconds of a training", *(f"{fmean(r['seconds'] for r in same):.0f}" for same in records)])
-    return table(["Dice", *methods], rows)
+    return table(["Dice", *(trials.named(method, setup) for method in methods)], rows)
 
 
 def seeds_told(count: int) -> str:
@@ -113,9 +114,15 @@ def seeds_told(count: int) -> str:
 
 
 def best_bold(samples: Sequence[Sample]) -> list[str]:
-    best = max((f"{sample.mean:.3f}" for sample in samples if sample), default="")
-    means = [f"{sample.mean:.3f}" if sample else NOT_RUN for sample in samples]
-    return [small(f"**{mean}**" if mean == best else mean, interval(*sample.interval, ".3f")) if sample else mean for sample, mean in zip(samples, means)]
+    """The best of those that may be compared, those of the newest protocol among them, is bold."""
+    newest = max((sample.protocol for sample in samples if sample), default=0)
+    best = max((f"{sample.mean:.3f}" for sample in samples if sample and sample.protocol == newest), default="")
+    return [bold_if(sample.protocol == newest and f"{sample.mean:.3f}" == best, sample) if sample else NOT_RUN for sample in samples]
+
+
+def bold_if(best: bool, sample: Sample) -> str:
+    mean = f"{sample.mean:.3f}"
+    return small(f"**{mean}**" if best else mean, interval(*sample.interval, ".3f"))
 
 
 def comparisons(trials: Trials, setup: Setup, others: Sequence[str]) -> str:
@@ -130,14 +137,15 @@ def compared(difference: Sample) -> str:
         return NOT_RUN
     low, high = difference.interval
     p = f"p {difference.p:.3f}" if difference.p >= 0.001 else "p < 0.001"
-    return small(points(difference.mean), f"{interval(100 * low, 100 * high, '+.1f')}; {p}, {difference.pairs} pairs")
+    return small(points(difference.mean) + mark(difference.protocol), f"{interval(100 * low, 100 * high, '+.1f')}; {p}, {difference.pairs} pairs")
 
 
 def structures(trials: Trials, setup: Setup, methods: Sequence[str]) -> str:
     records = [record for method in methods for record in trials.chosen(method, setup).values()]
     scans = (scan for record in records for scan in record["rows"][IN_DOMAIN[0]].values())
     names = dict.fromkeys(name for scan in scans for name in scan["dice"] if name != "mean")
-    return table(["", *methods], [[name, *(structure(trials, method, setup, name) for method in methods)] for name in names])
+    rows = [[name, *(structure(trials, method, setup, name) for method in methods)] for name in names]
+    return table(["", *(trials.named(method, setup) for method in methods)], rows)
 
 
 def structure(trials: Trials, method: str, setup: Setup, name: str) -> str:
@@ -157,4 +165,4 @@ def distance(trials: Trials, method: str, setup: Setup) -> str:
         return NOT_RUN
     scans = [scan for record in trials.chosen(method, setup).values() for scan in record["rows"][IN_DOMAIN[0]].values()]
     missed = fmean(len(scan["dice"].keys() - scan["hd95_mm"].keys()) for scan in scans)
-    return small(f"{sample.mean:.2f}", interval(*sample.interval, ".2f") + (f"; {missed:.1f} not found" if missed else ""))
+    return small(f"{sample.mean:.2f}{mark(sample.protocol)}", interval(*sample.interval, ".2f") + (f"; {missed:.1f} not found" if missed else ""))

@@ -1,7 +1,7 @@
 """Trials as samples: the same people measure the networks of every seed, so people and seeds are crossed, and both are resampled.
 
 Intervals are of a percentile bootstrap: seeds and people are drawn again with replacement, each on their own. Two methods are compared pair by pair, on
-the same person with the same seed.
+the same person with the same seed, by the same protocol.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from people import ELDERS
 from people import IN_DOMAIN as HOME
 from scipy.stats import wilcoxon
 from shifts import SHIFTS
-from trials import METHODS
+from trials import METHODS, PROTOCOL, protocol
 
 from .markdown import counted
 
 RESAMPLES, LEVEL = 2000, 0.95
+EARLIER = " †"
 IN_DOMAIN, SITES = (HOME,), tuple(ELDERS.values())
 SHIFTED = tuple(SHIFTS)
 OUT_OF_DOMAIN = (*SHIFTED, *SITES)
@@ -43,12 +44,14 @@ class Setup(NamedTuple):
 class Sample:
     """A measure of crossed seeds and people.
 
-    groups: for each group of people an array (seeds, people), nan where a person has no measure. weights: the rows that each group stands for.
+    groups: for each group of people an array (seeds, people), nan where a person has no measure. weights: the rows that each group stands for. protocol: that
+    all of it was measured by.
     """
 
     seeds: tuple[int, ...]
     groups: tuple[np.ndarray, ...]
     weights: tuple[int, ...]
+    protocol: int = PROTOCOL
 
     def __bool__(self) -> bool:
         return bool(self.seeds)
@@ -59,11 +62,11 @@ class Sample:
         if not seeds:
             return EMPTY
         pairs = zip(self.of(seeds).groups, other.of(seeds).groups, strict=True)
-        return Sample(seeds, tuple(ours - theirs for ours, theirs in pairs), self.weights)
+        return Sample(seeds, tuple(ours - theirs for ours, theirs in pairs), self.weights, self.protocol)
 
     def of(self, seeds: Sequence[int]) -> Sample:
         chosen = [self.seeds.index(seed) for seed in seeds]
-        return Sample(tuple(seeds), tuple(values[chosen] for values in self.groups), self.weights)
+        return Sample(tuple(seeds), tuple(values[chosen] for values in self.groups), self.weights, self.protocol)
 
     @property
     def mean(self) -> float:
@@ -100,9 +103,19 @@ class Trials:
     records: Sequence[Record]
 
     def chosen(self, method: str, setup: Setup) -> dict[int, Record]:
-        """The records of one method, by seed."""
+        """The records of one method, by seed: those of the newest protocol that it was measured by."""
         wanted = {"method": method, "scans": setup.scans if METHODS[method].scans else 0, "steps": setup.steps}
-        return {r["trial"]["seed"]: r for r in self.records if wanted.items() <= r["trial"].items()}
+        found = [record for record in self.records if wanted.items() <= record["trial"].items()]
+        newest = max(map(protocol, found), default=PROTOCOL)
+        return {r["trial"]["seed"]: r for r in found if protocol(r) == newest}
+
+    def named(self, method: str, setup: Setup) -> str:
+        """The method, marked where its records are of an earlier protocol."""
+        return method + mark(min(map(protocol, self.chosen(method, setup).values()), default=PROTOCOL))
+
+    def by(self, number: int) -> Trials:
+        """What was measured by one protocol."""
+        return Trials([record for record in self.records if protocol(record) == number])
 
     def setups(self, methods: Sequence[str]) -> list[Setup]:
         """In which any of the methods was run; with 0 scans only where nothing else was."""
@@ -118,10 +131,21 @@ class Trials:
             measured = [_by_person(record["rows"][row], metric, structure) for record in records.values()]
             people = tuple(sorted(measured[0]))
             groups[people].append([[of_seed[person] for person in people] for of_seed in measured])
-        return Sample(tuple(records), tuple(np.mean(same, axis=0) for same in groups.values()), tuple(len(same) for same in groups.values()))
+        means, weights = tuple(np.mean(same, axis=0) for same in groups.values()), tuple(len(same) for same in groups.values())
+        return Sample(tuple(records), means, weights, max(map(protocol, records.values()), default=PROTOCOL))
 
     def difference(self, method: str, other: str, setup: Setup, rows: Sequence[str]) -> Sample:
-        return self.sample(method, setup, rows) - self.sample(other, setup, rows)
+        """By the newest protocol that both were measured by, with the same seeds."""
+        for number in range(PROTOCOL, 0, -1):
+            same = self.by(number)
+            if difference := same.sample(method, setup, rows) - same.sample(other, setup, rows):
+                return difference
+        return EMPTY
+
+
+def mark(number: int) -> str:
+    """Of a protocol that is not today's."""
+    return "" if number == PROTOCOL else EARLIER
 
 
 def _by_person(scans: Record, metric: str, structure: str) -> dict[str, float]:
