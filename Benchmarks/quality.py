@@ -46,7 +46,7 @@ from Learn2SynthLib.segmentation.metrics import dice
 from Learn2SynthLib.segmentation.quality import figures
 from Learn2SynthLib.segmentation.segmenter import Segmenter, find_model
 from Learn2SynthLib.volume.image import Image
-from Learn2SynthLib.volume.intensity import normalise
+from Learn2SynthLib.volume.intensity import normalise_volume
 
 FAILED, LOST, GOOD = 0.5, 0.3, 0.7  # Dice
 ESTIMATES = ("quality", "own", "flip")
@@ -102,7 +102,7 @@ def cases_of(segmenter: Segmenter, scan: Example, network: str, row: str) -> Ite
     found = segmenter.segment(Image(scan.image, scan.grid), probabilities=True)
     flipped = segmenter.segment(Image(scan.image.flip(0), scan.grid)).labels.data.flip(0)
     assert found.probabilities is not None
-    seen = normalise(scan.image[None, None], *segmenter.card.percentiles)[0, 0]
+    seen = normalise_volume(scan.image, *segmenter.card.percentiles)
     parts = figures(found.probabilities, found.labels.data, seen, table, scan.grid, segmenter.card.usual).tolist()
     truth, flip = dice(found.labels.data, reference, values), dice(found.labels.data, mirrored(flipped, table), values)
     for k, label in enumerate(table.foreground):

@@ -111,6 +111,7 @@ ABLATIONS = {
     "learn2synth, nothing wide, any scanner": _taught("share=0", "any_scanner=0.5"),
     **{f"learn2synth, share {share}": _taught(f"share={share}") for share in (0.25, 0.375, 0.75)},
     "learn2synth, share 0.375, 1.0 of the wide images in contrast alone": _taught("share=0.375", "any_contrast=1"),
+    "learn2synth, share 0.375, any scanner": _taught("share=0.375", "any_scanner=0.5"),
     **{f"learn2synth, wide from {part} of the run on": _taught(f"wide_from={part}") for part in (0.0, 0.5)},
     **{f"learn2synth, outer rate {rate}": _taught(f"lr={rate}") for rate in (0.001, 0.01, 0.03)},
     **{f"learn2synth, every {every} steps": _taught(f"every={every}") for every in (1, 5, 10)},

@@ -19,7 +19,7 @@ from ..model import Model
 from ..resources import names, resource
 from ..volume.geometry import model_grid, resample_image, resample_probabilities
 from ..volume.image import Grid, Image, LabelMap
-from ..volume.intensity import normalise
+from ..volume.intensity import normalise_volume
 from .card import NetworkCard, read_card, read_network
 from .clean_up import give_strays_away, keep_largest_components, keep_near_the_largest
 from .device import available_bytes, choose_device, is_out_of_memory
@@ -107,8 +107,7 @@ class Segmenter:
         grid = model_grid(image.grid, self.card.spacing_mm)
         _refuse_tiny(image.grid, grid)
         demand = self._demand(grid, image.grid, probabilities)
-        resampled = resample_image(image, grid).data
-        volume = normalise(resampled[None, None], *self.card.percentiles)[0, 0]
+        volume = normalise_volume(resample_image(image, grid).data, *self.card.percentiles)
         posteriors, notes = self._predict(volume, demand, flips, progress)
         give_strays_away(posteriors, _most_probable(posteriors, range(len(posteriors))).cpu(), self.card.compact, grid.spacing_mm)
         quality = self._estimate_quality(posteriors, volume, grid)

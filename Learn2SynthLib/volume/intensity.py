@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .layout import labelled_box
+
 LOW, HIGH = 0.5, 99.5
 _ENOUGH = 1 << 16  # values from which a percentile is known to well under a grey level
 
@@ -25,6 +27,18 @@ def normalise(images: Tensor, low: float = LOW, high: float = HIGH) -> Tensor:
         bottom, top = (torch.cat([_percentile(row[None], p) for row in rows]) for p in (low, high))
     bottom, top = (end.reshape(-1, *[1] * (images.ndim - 1)) for end in (bottom, top))
     return ((images - bottom) / (top - bottom).clamp(min=1e-6)).clamp(0, 1)
+
+
+def normalise_volume(volume: Tensor, low: float = LOW, high: float = HIGH) -> Tensor:
+    """One image (X, Y, Z), normalised by what lies in the box about all that is not its darkest intensity, which becomes 0.
+
+    A border of background, as padding adds and cropping takes away, then changes nothing.
+    """
+    box = labelled_box(volume > volume.min())
+    normalised = torch.zeros_like(volume)
+    if volume[box].numel():
+        normalised[box] = normalise(volume[box][None, None], low, high)[0, 0]
+    return normalised
 
 
 def _brighter(ordered: Tensor) -> Tensor:

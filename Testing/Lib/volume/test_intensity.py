@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from Learn2SynthLib.volume.intensity import normalise
+from Learn2SynthLib.volume.intensity import normalise, normalise_volume
 
 
 def test_percentiles_are_those_of_numpy() -> None:
@@ -36,3 +36,12 @@ def test_a_small_head_in_a_large_black_field_keeps_its_contrast() -> None:
     seen = normalise(images)
     assert len(seen[0, 0, 30:34, 30:34].unique()) > 12 and not seen[0, 0, :30].any()
     assert torch.equal(seen[1:], normalise(images[1:]))
+
+
+@pytest.mark.parametrize("background", [0.0, -1000.0])
+def test_a_border_of_background_changes_nothing(background: float) -> None:
+    volume = torch.rand(12, 14, 16, generator=torch.Generator().manual_seed(0)) * 100 + 1
+    padded = torch.nn.functional.pad(volume, [9, 4, 0, 7, 5, 5], value=background)
+    inner = normalise_volume(padded)[5:-5, :-7, 9:-4]
+    assert torch.allclose(inner, normalise(volume[None, None])[0, 0]) and int(normalise_volume(padded).count_nonzero()) == int(inner.count_nonzero())
+    assert normalise_volume(torch.full((3, 4, 5), 7.0)).count_nonzero() == 0
