@@ -54,7 +54,7 @@ def keep_near_the_largest(labels: torch.Tensor, least: float = 0.1) -> torch.Ten
     parts, count = ndimage.label(labels.numpy() > 0, _NEIGHBOURS)
     sizes = np.bincount(parts.ravel(), minlength=count + 1)
     sizes[0] = 0
-    kept = torch.from_numpy(sizes >= least * sizes.max())
+    kept = torch.from_numpy(sizes >= least * np.max(sizes))
     return labels * kept[torch.from_numpy(parts).long()]
 
 
@@ -79,7 +79,7 @@ def _lesser_parts(mask: np.ndarray) -> np.ndarray:
     parts, _ = ndimage.label(mask, _NEIGHBOURS)
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
-    return mask & (parts != sizes.argmax())
+    return mask & (parts != np.argmax(sizes))
 
 
 def _box(mask: np.ndarray) -> tuple[slice, ...] | None:

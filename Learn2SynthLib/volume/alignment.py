@@ -108,6 +108,6 @@ def _maximum(explained: np.ndarray) -> tuple[float, tuple[float, float, float]]:
     offsets = [fft.fftfreq(n, 1 / n) * SPACING_MM for n in explained.shape]
     near = [np.abs(offset) <= _REACH_MM for offset in offsets]
     window = explained[np.ix_(*near)]
-    place = np.unravel_index(window.argmax(), window.shape)
+    place = np.unravel_index(np.argmax(window), window.shape)
     x, y, z = (float(offset[keep][i]) for offset, keep, i in zip(offsets, near, place, strict=True))
     return float(window.max()), (x, y, z)

@@ -72,7 +72,7 @@ def read_image(path: str | os.PathLike[str]) -> Image:
         raise InputError(path, found, "finite numbers", "replace them by 0 and save the image again")
     note = f"{missing} of its {voxels.size} voxels are NaN, and count as its lowest intensity" if missing else ""
     voxels = np.nan_to_num(voxels, nan=float(np.nanmin(voxels))) if missing else voxels
-    if voxels.min() == voxels.max():
+    if np.min(voxels) == np.max(voxels):
         raise InputError(
             path, f"every voxel is {voxels.flat[0]:g}", "an image with more than one intensity", "export it again from its source"
         )
