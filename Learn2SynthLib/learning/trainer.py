@@ -184,7 +184,7 @@ class Trainer:
         content = io.BytesIO()  # torch tells a full disk in words of its own
         torch.save(state, content)
         with written_aside(self.run.checkpoint_path) as aside:
-            aside.write_bytes(content.getbuffer())
+            aside.write_bytes(content.getvalue())
         return self.run.append("checkpoint", step=self.done)
 
     def _resume(self) -> None:
