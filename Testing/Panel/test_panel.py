@@ -6,6 +6,8 @@ import errno
 import json
 import os
 import signal
+import subprocess
+import sys
 import unittest
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,13 +25,12 @@ from Learn2SynthPanel.scene import write_volumes_table
 from Learn2SynthPanel.sections.segment import doubts
 from Learn2SynthPanel.self_test import add_head
 
-from Learn2SynthLib.__main__ import main
 from Learn2SynthLib.errors import InputError
 from Learn2SynthLib.files import write_json
 from Learn2SynthLib.labels import load_table
 from Learn2SynthLib.run import Run
 from Testing.Panel.nodes import add_segmentation
-from Testing.Panel.processes import end_all, fake_library
+from Testing.Panel.processes import REPOSITORY, end_all, fake_library
 
 MODULE = Path(__file__).resolve().parents[2] / "Learn2Synth" / "Learn2Synth.py"
 TINY = "network.features=[3,4] grid.shape=[16,16] batch_size=2 learn2synth.start=0 learn2synth.duration=1"
@@ -122,11 +123,12 @@ def panel(host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that was trained for two steps on a made-up head."""
+    """A model that was trained for two steps on a made-up head; in another process, as in Slicer: the LLVM of a torch with CUDA and Mesa's do not agree."""
     folder = tmp_path_factory.mktemp("Modell für alle")
     image, labels = write_head(folder)
     chosen = ["--target", "brain-coarse", "--steps", "2", "--device", "cpu", "--set", *TINY.split()]
-    assert main(["train", str(folder / "run"), "--real", image, labels, *chosen]) == 0
+    train = [sys.executable, "-m", "Learn2SynthLib", "train", str(folder / "run"), "--real", image, labels, *chosen]
+    subprocess.run(train, cwd=REPOSITORY, check=True, capture_output=True)
     return Run(folder / "run").model_path.rename(folder / "klein & fein.l2s")
 
 
