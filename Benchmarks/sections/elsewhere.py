@@ -37,5 +37,5 @@ def beside(trials: Trials, setup: Setup, methods: list[str]) -> str:
     rows = {f"{given} (given)": (given,), "mean of the shifts": SHIFTED, **{row: (row,) for row in (IN_DOMAIN, "inverted", *SITES) if row != given}}
     lines = [[name, *best_bold([trials.sample(method, setup, of) for method in methods])] for name, of in rows.items()]
     seeds = ["seeds", *(str(len(trials.chosen(method, setup)) or NOT_RUN) for method in methods)]
-    named = [method.rpartition(", ")[0] + trials.named(method, setup).removeprefix(method) for method in methods]
+    named = [method.rpartition(", ")[0] + trials.mark(method, setup) for method in methods]
     return table(["Dice", *named], [*lines, seeds])

@@ -28,7 +28,7 @@ pyplot.rcParams.update({
     "figure.dpi": 120, "figure.constrained_layout.use": True,
 })  # fmt: skip
 
-Curve = Sequence[tuple[int, float, float, float]]
+Curve = Sequence[tuple[int, float, float, float, bool]]
 # Colour, marker and line of each method: a colour a family, grey for those that never see a scan.
 LOOKS = {
     "supervised": (GREEN, "s", ":"),
@@ -61,7 +61,7 @@ def write(figure: Figure, path: Path) -> None:
 
 
 def curves(panels: Mapping[str, Mapping[str, Curve]], path: Path) -> None:
-    """Number of scans, mean and interval of each method; neighbours stand beside each other so that intervals do not hide each other."""
+    """Number of scans, mean, interval, and whether by an earlier protocol, of each method; neighbours stand beside each other to show all intervals."""
     figure, axes = pyplot.subplots(1, len(panels), figsize=(2.4 + 4.2 * len(panels), 3.8), sharey=True, squeeze=False)
     for ax, (title, methods) in zip(axes[0], panels.items()):
         for k, (method, points) in enumerate(methods.items()):
@@ -77,10 +77,13 @@ def curves(panels: Mapping[str, Mapping[str, Curve]], path: Path) -> None:
 
 
 def draw_curve(ax: Axes, method: str, points: Curve, aside: float) -> None:
-    scans, means, lows, highs = np.array(points).T
+    """Figures by an earlier protocol are hollow, and no line joins them to the others."""
     colour, marker, line = LOOKS[method]
-    ax.vlines(scans + aside, lows, highs, colour, alpha=0.5, linewidth=1)
-    ax.plot(scans + aside, means, color=colour, marker=marker, linestyle=line, label=method)
+    for earlier, inside in ((True, "white"), (False, colour)):
+        if alike := [point[:4] for point in points if point[4] == earlier]:
+            scans, means, lows, highs = np.array(alike).T
+            ax.vlines(scans + aside, lows, highs, colour, alpha=0.5, linewidth=1)
+            ax.plot(scans + aside, means, color=colour, marker=marker, markerfacecolor=inside, linestyle=line, label=method)
 
 
 def heat_map(values: Sequence[Sequence[float]], rows: Sequence[str], columns: Sequence[str], title: str, path: Path) -> None:
@@ -117,12 +120,14 @@ def recovery(experiments: Mapping[str, Sequence[Mapping[str, Any]]], path: Path)
 def draw_recovery(ax: Axes, runs: Sequence[Mapping[str, Any]]) -> None:
     planted = runs[0]["planted"]
     for colour, (key, value) in zip((BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, FAINT), planted.items()):
-        for run in runs:
+        for number, run in enumerate(runs):
             steps = run["curve_every"] * np.arange(len(run["curve"][key]))
-            ax.plot(steps, run["curve"][key], color=colour, linewidth=0.9)
+            ax.plot(steps, run["curve"][key], color=colour, linewidth=0.9, label=None if number else key)
         ax.axhline(value, color=colour, linestyle="--", linewidth=1)
-        if 1 < len(planted) < 4:  # more names would hide the curves
-            ax.annotate(key, (steps[-1], run["curve"][key][-1]), (0, 2), textcoords="offset points", color=colour, fontsize=7, ha="right", va="bottom")
+    if 1 < len(planted) < 4:  # more names would hide the curves
+        low, high = ax.get_ylim()
+        ax.set_ylim(low, high + 0.4 * (high - low))
+        ax.legend(loc="upper right", fontsize=7, labelspacing=0.1, borderaxespad=0)
 
 
 def transfer(panels: Mapping[str, Mapping[str, Sequence[Sequence[tuple[int, float]]]]], path: Path) -> None:

@@ -10,7 +10,7 @@ from trials import MAIN, OURS
 
 from . import figures
 from .markdown import NOT_RUN, Section, counted, details, duration, interval, left_out, listed, number, picture, points, small, table, versions
-from .samples import EARLIER, IN_DOMAIN, LEVEL, OUT_OF_DOMAIN, RESAMPLES, ROWS, SHIFTED, SITES, Record, Sample, Setup, Trials, mark
+from .samples import EARLIER, IN_DOMAIN, LEVEL, OUT_OF_DOMAIN, RESAMPLES, ROWS, SHIFTED, SITES, Record, Sample, Setup, Trials
 from .targets import checklist
 
 TITLE = "Real scans"
@@ -74,7 +74,7 @@ def drawn(trials: Trials, setups: Sequence[Setup], pictures: Path) -> Iterator[s
     by_steps = {steps: [setup for setup in setups if setup.steps == steps] for steps in sorted({setup.steps for setup in setups})}
     panels = {f"{steps} steps": {method: curve(trials, method, same) for method in MAIN} for steps, same in by_steps.items()}
     figures.curves(panels, pictures / "dice-by-scans.png")
-    yield picture(pictures / "dice-by-scans.png", "Dice in domain over the number of annotated scans, with 95 % intervals")
+    yield picture(pictures / "dice-by-scans.png", f"Dice in domain over the number of annotated scans, with 95 % intervals; hollow:{EARLIER}")
     for steps, same in by_steps.items():
         run = [method for method in MAIN if trials.chosen(method, same[-1])]
         means = [[trials.sample(method, same[-1], (row,)).mean for method in run] for row in ROWS]
@@ -83,10 +83,10 @@ def drawn(trials: Trials, setups: Sequence[Setup], pictures: Path) -> Iterator[s
         yield picture(path, f"Dice of every measured row and method, {same[-1]}")
 
 
-def curve(trials: Trials, method: str, setups: Sequence[Setup]) -> list[tuple[int, float, float, float]]:
-    """Number of scans, mean and interval, where the method was run."""
+def curve(trials: Trials, method: str, setups: Sequence[Setup]) -> figures.Curve:
+    """Where the method was run."""
     samples = {setup.scans: trials.sample(method, setup, IN_DOMAIN) for setup in setups}
-    return [(scans, sample.mean, *sample.interval) for scans, sample in samples.items() if sample]
+    return [(scans, sample.mean, *sample.interval, bool(sample.mark)) for scans, sample in samples.items() if sample]
 
 
 def tables(trials: Trials, setup: Setup) -> Iterator[str]:
@@ -137,7 +137,7 @@ def compared(difference: Sample) -> str:
         return NOT_RUN
     low, high = difference.interval
     p = f"p {difference.p:.3f}" if difference.p >= 0.001 else "p < 0.001"
-    return small(points(difference.mean) + mark(difference.protocol), f"{interval(100 * low, 100 * high, '+.1f')}; {p}, {difference.pairs} pairs")
+    return small(points(difference.mean) + difference.mark, f"{interval(100 * low, 100 * high, '+.1f')}; {p}, {difference.pairs} pairs")
 
 
 def structures(trials: Trials, setup: Setup, methods: Sequence[str]) -> str:
@@ -165,4 +165,4 @@ def distance(trials: Trials, method: str, setup: Setup) -> str:
         return NOT_RUN
     scans = [scan for record in trials.chosen(method, setup).values() for scan in record["rows"][IN_DOMAIN[0]].values()]
     missed = fmean(len(scan["dice"].keys() - scan["hd95_mm"].keys()) for scan in scans)
-    return small(f"{sample.mean:.2f}{mark(sample.protocol)}", interval(*sample.interval, ".2f") + (f"; {missed:.1f} not found" if missed else ""))
+    return small(f"{sample.mean:.2f}{sample.mark}", interval(*sample.interval, ".2f") + (f"; {missed:.1f} not found" if missed else ""))

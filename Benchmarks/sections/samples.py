@@ -85,6 +85,10 @@ class Sample:
         return float(low), float(high)
 
     @property
+    def mark(self) -> str:
+        return _mark(self.protocol)
+
+    @property
     def pairs(self) -> int:
         return sum(values.size for values in self.groups)
 
@@ -109,9 +113,12 @@ class Trials:
         newest = max(map(protocol, found), default=PROTOCOL)
         return {r["trial"]["seed"]: r for r in found if protocol(r) == newest}
 
+    def mark(self, method: str, setup: Setup) -> str:
+        """That of a method whose records are of an earlier protocol."""
+        return _mark(max(map(protocol, self.chosen(method, setup).values()), default=PROTOCOL))
+
     def named(self, method: str, setup: Setup) -> str:
-        """The method, marked where its records are of an earlier protocol."""
-        return method + mark(min(map(protocol, self.chosen(method, setup).values()), default=PROTOCOL))
+        return method + self.mark(method, setup)
 
     def by(self, number: int) -> Trials:
         """What was measured by one protocol."""
@@ -143,7 +150,7 @@ class Trials:
         return EMPTY
 
 
-def mark(number: int) -> str:
+def _mark(number: int) -> str:
     """Of a protocol that is not today's."""
     return "" if number == PROTOCOL else EARLIER
 

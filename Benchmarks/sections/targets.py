@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from trials import MAIN, OURS, SCANS, STEPS
 
 from .markdown import NOT_RUN, counted, interval, points, small, table
-from .samples import IN_DOMAIN, OUT_OF_DOMAIN, Sample, Setup, Trials, mark
+from .samples import IN_DOMAIN, OUT_OF_DOMAIN, Sample, Setup, Trials
 
 MET, MISSED = "met", "missed"
 
@@ -43,7 +43,7 @@ class Target:
 
 def cell(verdict: str, difference: Sample, where: str) -> str:
     low, high = difference.interval
-    return small(f"**{verdict}** {points(difference.mean)}{mark(difference.protocol)}", interval(100 * low, 100 * high, "+.1f") + where)
+    return small(f"**{verdict}** {points(difference.mean)}{difference.mark}", interval(100 * low, 100 * high, "+.1f") + where)
 
 
 TARGETS = (

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from statistics import fmean
 
-from trials import ABLATIONS, EARLY, FROM_THE_START, OURS, PARTS, Method, protocol
+from trials import ABLATIONS, EARLY, FROM_THE_START, OURS, PARTS, Method
 
 from .markdown import NOT_RUN, Section, left_out, listed, points, small, table
 from .real_scans import made_by
-from .samples import IN_DOMAIN, SHIFTED, SITES, Setup, Trials, mark
+from .samples import IN_DOMAIN, SHIFTED, SITES, Setup, Trials
 
 TITLE = "Which part helps, and what to choose"
 RIVAL = "randomised"
@@ -47,7 +47,7 @@ def line(trials: Trials, setup: Setup, method: str, base: str) -> list[str]:
     if not records:
         return [f"`{method}`", *[NOT_RUN] * (len(COLUMNS) + 2)]
     cells = (cell(trials, setup, method, base, rows) for rows in COLUMNS.values())
-    return [f"`{method}`{mark(min(map(protocol, records)))}", *cells, str(len(records)), f"{fmean(r['seconds'] for r in records):.0f}"]
+    return [f"`{method}`{trials.mark(method, setup)}", *cells, str(len(records)), f"{fmean(r['seconds'] for r in records):.0f}"]
 
 
 def cell(trials: Trials, setup: Setup, method: str, base: str, rows: tuple[str, ...]) -> str:
