@@ -93,7 +93,7 @@ def heat_map(values: Sequence[Sequence[float]], rows: Sequence[str], columns: Se
     ax.imshow(numbers, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (r, c), value in np.ndenumerate(numbers):
         ax.text(c, r, f"{value:.2f}", ha="center", va="center", color="white" if value > 0.6 else INK, fontsize=8)
-    ax.set_xticks(range(len(columns)), [fill(name, 12) for name in columns], fontsize=8)
+    ax.set_xticks(range(len(columns)), [fill(name, 13) for name in columns], fontsize=8)
     ax.set_yticks(range(len(rows)), rows)
     ax.set_title(title)
     ax.grid(False)

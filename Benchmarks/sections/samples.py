@@ -21,7 +21,7 @@ from trials import METHODS, PROTOCOL, protocol
 from .markdown import counted
 
 RESAMPLES, LEVEL = 2000, 0.95
-EARLIER = " †"
+EARLIER = "\u00a0†"  # on the line of what it marks
 IN_DOMAIN, SITES = (HOME,), tuple(ELDERS.values())
 SHIFTED = tuple(SHIFTS)
 OUT_OF_DOMAIN = (*SHIFTED, *SITES)
