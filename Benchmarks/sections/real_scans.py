@@ -27,8 +27,9 @@ seeds again, each on their own; where there is one seed, only people. People are
 these ten people. The p-values are of Wilcoxon's signed-rank test over pairs of the same person and seed; pairs that share a person or a seed are not
 independent, which the test assumes, and nothing is corrected for the number of comparisons: read them as a description. With 4 pairs none can be below
 0.125, with 6 none below 0.031."""
-MARKED = f"""{EARLIER.strip()} Measured before a mistake was mended: labels of scans stood up to half a voxel of 1 mm beside their image, in training and in
-measuring alike. Figures with and without this mark are not to be compared; differences are always of trials of one kind."""
+MARKED = f"""{EARLIER.strip()} Measured by an earlier program: labels of scans stood up to half a voxel of 1 mm beside their image, in training and in measuring
+alike, and `learn2synth` did not measure the texture of scans. Figures with and without this mark are not to be compared; differences are always of
+trials of one kind."""
 
 
 def section(trials: Trials, pictures: Path) -> Section:

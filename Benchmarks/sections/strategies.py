@@ -54,7 +54,7 @@ def figures(trials: Trials) -> Iterator[str]:
         run = [method for method in fitting if trials.chosen(method, setup)]
         yield f"## {setup}"
         yield "Mean Dice of twelve structures, with 95 % intervals; minutes of the fastest training on one core, while other programs ran."
-        yield f"{EARLIER.strip()}: measured before the mending that [results.md](results.md#real-scans) tells of, and not to be compared with the others."
+        yield f"{EARLIER.strip()}: measured by the earlier program that [results.md](results.md#real-scans) tells of, and not to be compared with the others."
         yield table(["", *COLUMNS, "seeds", "minutes"], lines(trials, setup, run))
         yield from left_out([method for method in fitting if method not in run])
 

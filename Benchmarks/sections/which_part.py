@@ -16,9 +16,9 @@ RIVAL = "randomised"
 TITLES = {"parts": "Parts", "ablations": "Ablations", "early": f"Ablations, {FROM_THE_START}"}
 COLUMNS = {"in domain": IN_DOMAIN, "mean of the shifts": SHIFTED, **{site: (site,) for site in SITES}}
 ABOUT = f"""One thing is changed at a time; people and measures are those of the section before. Small figures are differences in points of Dice to
-the first two rows, `{OURS}` and `{RIVAL}`, with equal steps and scans, over the seeds that both have, measured alike (†: before the mending that is told
-there, and so are the differences). The last tables are around an
-earlier default, whose batches hold wide images from the first step on, three eighths of each."""
+the first two rows, `{OURS}` and `{RIVAL}`, with equal steps and scans, over the seeds that both have, measured alike (†: by the earlier program that is told
+of there, and so are the differences). The last tables are around an earlier default, whose batches hold wide images from the first step on, three eighths of
+each."""
 
 
 def section(trials: Trials) -> Section:

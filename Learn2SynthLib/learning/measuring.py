@@ -15,28 +15,36 @@ from torch import Tensor
 
 from ..config import MEASURABLE, SynthesisConfig
 from ..synthesis.classes import TissueClasses
+from ..synthesis.fields import alikeness
 from ..synthesis.ranges import Ranges
 from .data import BLACK, Example
 
-MARGIN = 0.05  # part of the intensity range: how far the scans to come may differ from those measured
+# How far the scans to come may differ from those measured, in parts of the intensity range and of the variance within tissues.
+MARGIN = 0.05
+TEXTURE_MARGIN = 0.15
 # A measured spread holds all that varies within a tissue, so what else varies begins near nothing, and learning takes its part from the spread. The
 # blur, in voxels, is what averaging over a voxel makes.
 BESIDE = {"gamma": (-0.1, 0.1), "bias": (0.0, 0.1), "noise": (0.0, 0.02), "blur_mm": (0.5, 1.5)}
 _ENOUGH = 50  # voxels
 _SHELL_MM = 10.0  # wide enough to meet the skull
 _QUARTILES = 1.349  # interquartile distance of a normal distribution of standard deviation 1
+_OUTLIER = 2.0  # spreads from the median; voxels beyond are mostly shared with another tissue
 
 
 def begin_at_measured(ranges: Ranges, scans: Sequence[Example], prior: SynthesisConfig) -> None:
-    """Starts the learning of class means and spreads at what annotated scans show; classes that they lack stay at their prior.
+    """Starts the learning of class means, spreads and texture at what annotated scans show; classes that they lack stay at their prior.
 
     The chances of MEASURABLE become the part of the scans of which they are true.
     """
-    means, spreads = zip(*(measured_contrast(scan, len(ranges.classes.names)) for scan in scans))
+    contrasts = [measured_contrast(scan, len(ranges.classes.names)) for scan in scans]
+    means, spreads = zip(*contrasts)
     low, high = _extremes(torch.stack(means))
     ranges.begin("contrast_mean", torch.stack([low - MARGIN, high + MARGIN]))
     low, high = _extremes(torch.stack(spreads))
     ranges.begin("contrast_spread", torch.stack([low / 2, high]))
+    smooth = torch.stack([measured_texture(scan, *contrast, prior.texture_mm) for scan, contrast in zip(scans, contrasts)])
+    low, high = _extremes(smooth.nanmean(1, keepdim=True))
+    ranges.begin("texture", torch.stack([low - TEXTURE_MARGIN, high + TEXTURE_MARGIN]))
     for name, (least, most) in BESIDE.items():
         ends = torch.tensor([least, most])[:, None].repeat(1, len(ranges.entries[name]))
         ranges.begin(name, ends * max(scans[0].grid.spacing_mm) if name == "blur_mm" else ends)
@@ -57,6 +65,37 @@ def measured_contrast(scan: Example, classes: int) -> tuple[Tensor, Tensor]:
             lower, middle, upper = (float(values.kthvalue(1 + round(part * (len(values) - 1))).values) for part in (0.25, 0.5, 0.75))
             found[:, tissue] = torch.tensor([middle, (upper - lower) / _QUARTILES])
     return found[0], found[1]
+
+
+def measured_texture(scan: Example, mean: Tensor, spread: Tensor, texture_mm: float) -> Tensor:
+    """Part of the variance within each tissue class (classes,) that is smooth over `texture_mm`: grain is alike in no two neighbours, a smooth field in all.
+
+    mean, spread: as `measured_contrast` finds them. nan for the background and where there are few neighbours of one tissue.
+    """
+    assert scan.image is not None
+    tissue = scan.classes.long()
+    away = ((scan.image - mean[tissue]) / spread[tissue]).clamp(-_OUTLIER, _OUTLIER)
+    away = away - _mean_of_each(away, tissue, len(mean))[tissue]
+    variance = _mean_of_each(away.square(), tissue, len(mean))
+    found = []
+    for axis, step in enumerate(scan.grid.spacing_mm):
+        here, there = _neighbours(tissue, axis)
+        same = here == there
+        covariance = _mean_of_each(torch.mul(*_neighbours(away, axis))[same], here[same], len(mean))
+        found.append(covariance / variance / alikeness(max(1.0, texture_mm / step)))
+    return torch.stack(found).nanmean(0)
+
+
+def _neighbours(values: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """All voxels but the last along an axis, and the next one of each."""
+    last = values.shape[axis] - 1
+    return values.narrow(axis, 0, last), values.narrow(axis, 1, last)
+
+
+def _mean_of_each(values: Tensor, tissue: Tensor, classes: int) -> Tensor:
+    """Mean value of each tissue class; nan where there is little."""
+    count = tissue.flatten().bincount(minlength=classes)
+    return torch.where(count >= _ENOUGH, tissue.flatten().bincount(values.flatten(), classes) / count, torch.nan)
 
 
 def measured_chances(scan: Example, tissue: TissueClasses, prior: SynthesisConfig) -> dict[str, float]:

@@ -25,7 +25,18 @@ def smooth_field(seeds: Sequence[int], purpose: str, shape: Sequence[int], contr
     """Unit-variance smooth fields (B, *shape); `control`: distance of the control points along each axis, in voxels."""
     bases = [spline_basis(size, step).to(like) for size, step in zip(shape, control)]
     points = normal(seeds, purpose, [basis.shape[1] for basis in bases], like)
-    return along_axes(points, [basis / basis.square().sum(1, keepdim=True).sqrt() for basis in bases])
+    return along_axes(points, [_of_unit_variance(basis) for basis in bases])
+
+
+def alikeness(control: float) -> float:
+    """Correlation of neighbours in a smooth field whose control points are `control` voxels apart, the mean over where they may lie between these."""
+    rows = _of_unit_variance(spline_basis(math.ceil(4 * control) + 1, control))
+    return float((rows[1:] * rows[:-1]).sum(1).mean())
+
+
+def _of_unit_variance(basis: Tensor) -> Tensor:
+    """The basis, scaled so that standard normal control points give every voxel a variance of 1."""
+    return basis / basis.square().sum(1, keepdim=True).sqrt()
 
 
 def along_axes(values: Tensor, matrices: Sequence[Tensor]) -> Tensor:
