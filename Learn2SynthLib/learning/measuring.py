@@ -38,13 +38,11 @@ def begin_at_measured(ranges: Ranges, scans: Sequence[Example], prior: Synthesis
     """
     contrasts = [measured_contrast(scan, len(ranges.classes.names)) for scan in scans]
     means, spreads = zip(*contrasts)
-    low, high = _extremes(torch.stack(means))
-    ranges.begin("contrast_mean", torch.stack([low - MARGIN, high + MARGIN]))
-    low, high = _extremes(torch.stack(spreads))
+    smooth = [measured_texture(scan, *contrast, prior.texture_mm).nanmean(0, keepdim=True) for scan, contrast in zip(scans, contrasts)]
+    ranges.begin("contrast_mean", _about(means, MARGIN))
+    low, high = _extremes(spreads)
     ranges.begin("contrast_spread", torch.stack([low / 2, high]))
-    smooth = torch.stack([measured_texture(scan, *contrast, prior.texture_mm) for scan, contrast in zip(scans, contrasts)])
-    low, high = _extremes(smooth.nanmean(1, keepdim=True))
-    ranges.begin("texture", torch.stack([low - TEXTURE_MARGIN, high + TEXTURE_MARGIN]))
+    ranges.begin("texture", _about(smooth, TEXTURE_MARGIN))
     for name, (least, most) in BESIDE.items():
         ends = torch.tensor([least, most])[:, None].repeat(1, len(ranges.entries[name]))
         ranges.begin(name, ends * max(scans[0].grid.spacing_mm) if name == "blur_mm" else ends)
@@ -73,8 +71,9 @@ def measured_texture(scan: Example, mean: Tensor, spread: Tensor, texture_mm: fl
     mean, spread: as `measured_contrast` finds them. nan for the background and where there are few neighbours of one tissue.
     """
     assert scan.image is not None
-    tissue = scan.classes.long()
-    away = ((scan.image - mean[tissue]) / spread[tissue]).clamp(-_OUTLIER, _OUTLIER)
+    brain = tuple(slice(*ends) for ends in scan.tissue)
+    tissue = scan.classes[brain].long()
+    away = ((scan.image[brain] - mean[tissue]) / spread[tissue]).clamp(-_OUTLIER, _OUTLIER)
     away = away - _mean_of_each(away, tissue, len(mean))[tissue]
     variance = _mean_of_each(away.square(), tissue, len(mean))
     found = []
@@ -123,8 +122,15 @@ def _black(scan: Example, region: Tensor) -> bool:
     return not region.any() or float(scan.image[region].median()) < BLACK
 
 
-def _extremes(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Lowest and highest over the scans (n, classes) of those that are known; nan where none is."""
+def _about(values: Sequence[Tensor], margin: float) -> Tensor:
+    """Ends (2, n) that hold what each scan shows (n,), and a margin."""
+    low, high = _extremes(values)
+    return torch.stack([low - margin, high + margin])
+
+
+def _extremes(shown: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Lowest and highest (n,) of what each scan shows (n,), of those that show it; nan where none does."""
+    values = torch.stack(tuple(shown))
     unknown = values.isnan()
     low, high = values.masked_fill(unknown, torch.inf).amin(0), values.masked_fill(unknown, -torch.inf).amax(0)
     return low.masked_fill(unknown.all(0), torch.nan), high.masked_fill(unknown.all(0), torch.nan)
