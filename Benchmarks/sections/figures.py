@@ -13,6 +13,7 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from PIL import Image
 
 from Learn2SynthLib.pictures import write_png
@@ -30,7 +31,7 @@ pyplot.rcParams.update({
 
 Curve = Sequence[tuple[int, float, float, float, bool]]
 # Colour, marker and line of each method: a colour a family, grey for those that never see a scan.
-LOOKS = {
+LOOKS: dict[str, tuple[str, str, Any]] = {
     "supervised": (GREEN, "s", ":"),
     "supervised, augmented": (GREEN, "s", "-"),
     "policy search": (VERMILION, "X", "-"),
@@ -70,9 +71,9 @@ def curves(panels: Mapping[str, Mapping[str, Curve]], path: Path) -> None:
         scans = sorted({scans for points in methods.values() for scans, *_ in points})
         ax.set(title=title, xlabel="annotated scans", xticks=scans, xlim=(scans[0] - 0.5, scans[-1] + 0.5))
     axes[0][0].set_ylabel("mean Dice in domain")
-    handles = {label: handle for ax in axes[0] for handle, label in zip(*ax.get_legend_handles_labels())}
-    shown = [method for method in LOOKS if method in handles]
-    figure.legend([handles[method] for method in shown], shown, loc="outside right center")
+    drawn = {method for methods in panels.values() for method, points in methods.items() if points}
+    shown = [method for method in LOOKS if method in drawn]
+    figure.legend([sample_of(method) for method in shown], shown, loc="outside right center")
     write(figure, path)
 
 
@@ -83,7 +84,13 @@ def draw_curve(ax: Axes, method: str, points: Curve, aside: float) -> None:
         if alike := [point[:4] for point in points if point[4] == earlier]:
             scans, means, lows, highs = np.array(alike).T
             ax.vlines(scans + aside, lows, highs, colour, alpha=0.5, linewidth=1)
-            ax.plot(scans + aside, means, color=colour, marker=marker, markerfacecolor=inside, linestyle=line, label=method)
+            ax.plot(scans + aside, means, color=colour, marker=marker, markerfacecolor=inside, markeredgewidth=0.9, linestyle=line)
+
+
+def sample_of(method: str) -> Line2D:
+    """How a method looks, for the legend: there no marker is hollow, for that says nothing of the method."""
+    colour, marker, line = LOOKS[method]
+    return Line2D([], [], color=colour, marker=marker, linestyle=line)
 
 
 def heat_map(values: Sequence[Sequence[float]], rows: Sequence[str], columns: Sequence[str], title: str, path: Path) -> None:

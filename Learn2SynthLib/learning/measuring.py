@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..config import MEASURABLE, SynthesisConfig
 from ..synthesis.classes import TissueClasses
-from ..synthesis.fields import alikeness
+from ..synthesis.fields import neighbour_correlation
 from ..synthesis.ranges import Ranges
 from .data import BLACK, Example
 
@@ -81,7 +81,7 @@ def measured_texture(scan: Example, mean: Tensor, spread: Tensor, texture_mm: fl
         here, there = _neighbours(tissue, axis)
         same = here == there
         covariance = _mean_of_each(torch.mul(*_neighbours(away, axis))[same], here[same], len(mean))
-        found.append(covariance / variance / alikeness(max(1.0, texture_mm / step)))
+        found.append(covariance / variance / neighbour_correlation(max(1.0, texture_mm / step)))
     return torch.stack(found).nanmean(0)
 
 

@@ -28,7 +28,7 @@ def smooth_field(seeds: Sequence[int], purpose: str, shape: Sequence[int], contr
     return along_axes(points, [_of_unit_variance(basis) for basis in bases])
 
 
-def alikeness(control: float) -> float:
+def neighbour_correlation(control: float) -> float:
     """Correlation of neighbours in a smooth field whose control points are `control` voxels apart, the mean over where they may lie between these."""
     rows = _of_unit_variance(spline_basis(math.ceil(4 * control) + 1, control))
     return float((rows[1:] * rows[:-1]).sum(1).mean())

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from Learn2SynthLib.synthesis.fields import alikeness, along_axes, normal, smooth_field, spline_basis
+from Learn2SynthLib.synthesis.fields import along_axes, neighbour_correlation, normal, smooth_field, spline_basis
 
 LIKE = torch.zeros(())
 
@@ -24,7 +24,7 @@ def test_a_smooth_field_has_unit_variance_everywhere_and_is_smooth(shape: tuple[
 @pytest.mark.parametrize("control", [1.0, 2.5, 8.0])
 def test_neighbours_are_as_alike_as_is_said(control: float) -> None:
     fields = smooth_field(range(200), "texture", (64,), [control], LIKE)
-    assert (fields[:, 1:] * fields[:, :-1]).mean().item() == pytest.approx(alikeness(control), abs=0.04)
+    assert (fields[:, 1:] * fields[:, :-1]).mean().item() == pytest.approx(neighbour_correlation(control), abs=0.04)
 
 
 def test_each_image_has_its_own_field_whatever_batch_it_is_in() -> None:
